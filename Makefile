@@ -1,0 +1,43 @@
+# make demo     everything on a small scale, from data to results/demo/report/report.pdf
+# make paper    the paper's own grid, to results/paper/report/report.pdf (a GPU is wanted)
+# make test     the tests
+#
+# Each first makes .venv with all that is needed; a second call finds it there and installs nothing.
+
+CONFIG ?= config/demo.yaml
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: demo paper test setup tex lint lock
+.NOTPARALLEL:
+
+demo: tex setup
+	.venv/bin/snakemake --cores all --configfile "$(CONFIG)"
+	@echo "The report is results/$$(sed -n 's/^name: *\([^ #]*\).*/\1/p' "$(CONFIG)")/report/report.pdf"
+
+paper: tex setup
+	.venv/bin/snakemake --cores all
+	@echo "The report is results/paper/report/report.pdf"
+
+test: setup
+	@tools/setup.sh tex || echo "Without TeX, the tests that typeset the report are skipped."
+	.venv/bin/python -m pytest $(ARGS)
+
+setup:
+	@tools/setup.sh python
+
+tex:
+	@tools/setup.sh tex
+
+lint: setup
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/snakefmt --check Snakefile workflow
+	.venv/bin/snakemake --lint
+
+# Writes requirements.lock anew from pyproject.toml and requirements.in (needs uv), changing versions only
+# where it must, and copies it into environment.yml.
+lock:
+	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-package torch \
+	    --custom-compile-command "make lock" --quiet pyproject.toml requirements.in -o requirements.lock
+	sed '/requirements.lock without its hashes/q' environment.yml > environment.yml.new
+	sed -n 's/^\([a-z0-9].*==.*[^ \]\) *\\$$/      - \1/p' requirements.lock >> environment.yml.new
+	mv environment.yml.new environment.yml

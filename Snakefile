@@ -1,0 +1,86 @@
+"""The replication of arXiv 2306.12666 from raw data to PDF.
+
+snakemake --cores all                                       the paper, into results/paper/
+snakemake --cores all --configfile config/demo.yaml         the demo laid over it, into results/demo/
+snakemake --cores 1 data | train | timing | figures | report      a part of it
+"""
+
+import json
+import os
+import shutil
+import sys
+
+from snakemake.utils import min_version, validate
+
+from spsn import grid, layout, sources
+from spsn.errors import SettingsError
+from spsn.settings import DatasetFiles, from_mapping, to_mapping
+
+min_version("9.0")
+
+
+configfile: "config/paper.yaml"
+
+
+try:
+    SETTINGS = from_mapping(config)
+except SettingsError as error:
+    sys.exit(f"spsn: {error}")
+validate(config, "workflow/schemas/config.schema.json")
+
+RESULTS = str(layout.results(SETTINGS))
+SETTINGS_FILE = f"{RESULTS}/settings.json"
+ENVIRONMENT = "environment.yml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/timing.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/report/report.pdf",
+
+
+rule data:
+    input:
+        STORES["train"],
+        STORES["test"],
+        f"{RESULTS}/data.json",
+
+
+rule train:
+    input:
+        [str(path) for path in layout.all_records(SETTINGS)],
+
+
+rule timing:
+    input:
+        f"{RESULTS}/timing/epoch.csv",
+        f"{RESULTS}/timing/sequence_length.csv",
+
+
+rule figures:
+    input:
+        FIGURES,
+        TABLES,
+
+
+localrules:
+    all,
+    data,
+    train,
+    timing,
+    figures,
+
+
+onsuccess:
+    write_html_report(log)

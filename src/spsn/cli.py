@@ -1,0 +1,144 @@
+"""`spsn ...`: the commands that the workflow's rules call and that a person may call too."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from spsn import commands
+from spsn.errors import SpsnError
+from spsn.layout import parse_seeds
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 on success, 1 with a message where something must be put right, 130 when interrupted."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        options.run(options)
+    except SpsnError as error:
+        print(f"spsn: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("spsn: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of every command."""
+    top = argparse.ArgumentParser(prog="spsn", description=__doc__)
+    of = top.add_subparsers(required=True, metavar="command")
+    _settings_commands(of)
+    _data_commands(of)
+    _run_commands(of)
+    _timing_commands(of)
+    _report_commands(of)
+    return top
+
+
+def _command(of, name: str, run, help: str) -> argparse.ArgumentParser:
+    command = of.add_parser(name, help=help, description=help)
+    command.set_defaults(run=run)
+    return command
+
+
+def _settings_commands(of) -> None:
+    c = _command(of, "settings", commands.settings, "check a configuration and write it as one JSON file")
+    given = c.add_mutually_exclusive_group(required=True)
+    given.add_argument("--config", nargs="+", type=Path, help="YAML files, each laid over those before it")
+    given.add_argument("--json", type=json.loads, help="the configuration itself")
+    c.add_argument("--out", type=Path, required=True)
+
+
+def _data_commands(of) -> None:
+    c = _command(of, "fetch", commands.fetch, "fetch a file of SHD, or take it from a folder, and verify it")
+    c.add_argument("--out", type=Path, required=True, help="where shd_train.h5 or shd_test.h5 is to lie")
+    c.add_argument("--data-dir", type=Path, help="a folder that already holds the file; no network is used then")
+
+    c = _command(of, "digits", commands.digits, "make the synthetic spoken digits")
+    c.add_argument("--train", type=int, required=True, help="utterances of the training file")
+    c.add_argument("--test", type=int, required=True, help="utterances of the test file")
+    c.add_argument("--seed", type=int, default=0)
+    c.add_argument("--out", type=Path, required=True, help="folder")
+    c.add_argument("--workers", type=int, default=os.cpu_count())
+
+    c = _command(of, "events", commands.events, "bin a data file into an event store")
+    c.add_argument("--data", type=Path, required=True, help="HDF5 file in SHD's layout")
+    c.add_argument("--time-step", type=float, required=True, help="s")
+    c.add_argument("--limit", type=int, help="use the first n samples only")
+    c.add_argument("--out", type=Path, required=True)
+
+    c = _command(of, "describe", commands.describe_data, "write the facts of the data for the report")
+    c.add_argument("--settings", type=Path, required=True)
+    for split in ("train", "test"):
+        c.add_argument(f"--{split}", type=Path, nargs="+", required=True, help="event stores")
+    c.add_argument("--source", type=Path, nargs="*", default=[], help="what `fetch` or `digits` wrote beside its files")
+    c.add_argument("--out", type=Path, required=True)
+
+
+def _run_commands(of) -> None:
+    c = _command(of, "train", commands.train, "train the runs of one block, or go on where they were stopped")
+    c.add_argument("--settings", type=Path, required=True)
+    c.add_argument("--block", required=True, help="experiment/model/condition")
+    c.add_argument("--seeds", type=parse_seeds, required=True, help="0-9 or 0,3,7")
+    c.add_argument("--train", type=Path, required=True, help="event store")
+    c.add_argument("--test", type=Path, required=True, help="event store")
+    c.add_argument("--results", type=Path, required=True, help="results/<name>")
+    c.add_argument("--detached", action="store_true", help="go on when the process that started this one ends")
+
+    c = _command(of, "robustness", commands.robustness, "show trained networks the same input again and again")
+    c.add_argument("--settings", type=Path, required=True)
+    c.add_argument("--test", type=Path, required=True, help="event store")
+    c.add_argument("--results", type=Path, required=True, help="results/<name>, with the runs that are shown")
+    c.add_argument("--out-trials", type=Path, required=True)
+    c.add_argument("--out-test-set", type=Path, required=True)
+
+    c = _command(of, "evaluate", commands.evaluate, "test weights on a data file (the authors' published ones too)")
+    c.add_argument("--weights", type=Path, required=True, help=".safetensors of a run, or a published .pt")
+    c.add_argument("--model", required=True)
+    c.add_argument("--test", type=Path, required=True, help="event store")
+    c.add_argument("--trials", type=int, default=1, help="passes with new noise")
+
+    c = _command(of, "illustrate", commands.illustrate, "simulate the neurons of Figure 1")
+    c.add_argument("--settings", type=Path, required=True)
+    c.add_argument("--out", type=Path, required=True)
+
+
+def _timing_commands(of) -> None:
+    c = _command(of, "time-epoch", commands.time_epoch, "measure one epoch of every model (Figure 3C)")
+    c.add_argument("--settings", type=Path, required=True)
+    c.add_argument("--train", type=Path, required=True, help="event store")
+    c.add_argument("--out", type=Path, required=True)
+
+    c = _command(of, "time-lengths", commands.time_lengths, "measure one layer against sequence length (Figure 5)")
+    c.add_argument("--settings", type=Path, required=True)
+    c.add_argument("--out", type=Path, required=True)
+
+
+def _report_commands(of) -> None:
+    c = _command(of, "collect", commands.collect, "gather run records into one table")
+    c.add_argument("records", type=Path, nargs="*")
+    c.add_argument("--list", type=Path, help="a file that names one record a line")
+    c.add_argument("--out", type=Path, required=True)
+
+    c = _command(of, "normalise", commands.normalise, "remove times and other chance from an executed notebook")
+    c.add_argument("notebook", type=Path)
+
+    c = _command(of, "provenance", commands.provenance, "write machine, versions, configuration and commands")
+    c.add_argument("--settings", type=Path, required=True)
+    c.add_argument("--results", type=Path, required=True)
+    c.add_argument("--command", action="append", default=[], help="a command that made these results")
+    c.add_argument("--out", type=Path, required=True)
+
+    c = _command(of, "report", commands.report, "typeset the report")
+    c.add_argument("--settings", type=Path, required=True)
+    c.add_argument("--results", type=Path, required=True)
+    c.add_argument("--source", type=Path, default=Path("paper/report.tex"))
+    c.add_argument("--out", type=Path, required=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

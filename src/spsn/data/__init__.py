@@ -1,0 +1,1 @@
+"""Where spikes come from, until they are a batch."""

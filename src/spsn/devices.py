@@ -1,0 +1,59 @@
+"""Which device a job may use. Several jobs on one machine share its GPUs by file locks, one a device."""
+
+import fcntl
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from spsn.errors import SpsnError
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def lease(requested: str) -> Iterator[torch.device]:
+    """Yield the device to work on: `requested` is "cpu", "cuda" or "auto" (a GPU where there is one).
+
+    A GPU is leased alone for as long as the context lasts; where all are taken this waits. Raises `SpsnError` where "cuda" is asked
+    for and there is none.
+    """
+    if requested == "cpu" or not torch.cuda.is_available():
+        if requested == "cuda":
+            raise SpsnError("execution.device is 'cuda' but no CUDA device can be used; set it to 'auto' or 'cpu'")
+        if requested == "auto":
+            log.warning("NO GPU FOUND: WORKING ON THE CPU, WHICH IS MANY TIMES SLOWER")
+        yield torch.device("cpu")
+        return
+    index, file = _wait_for_device()
+    with file:
+        torch.cuda.set_device(index)
+        yield torch.device("cuda", index)
+
+
+def _wait_for_device():
+    """The first free device's index and its locked file."""
+    told = False
+    while True:
+        for index in range(torch.cuda.device_count()):
+            file = open(_lock_path(index), "a")  # noqa: SIM115 (the caller closes it, which frees the device)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return index, file
+            except OSError:
+                file.close()
+        if not told:
+            log.warning("every GPU is leased; waiting for one")
+            told = True
+        time.sleep(1.0)
+
+
+def _lock_path(index: int) -> Path:
+    """One lock file per device and person; the device's UUID, since its number depends on CUDA_VISIBLE_DEVICES."""
+    name = getattr(torch.cuda.get_device_properties(index), "uuid", index)
+    return Path(tempfile.gettempdir()) / f"spsn-{os.getuid()}-gpu-{name}.lock"

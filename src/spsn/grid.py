@@ -1,0 +1,158 @@
+"""The grid of runs: which networks the experiments of a configuration need, and how they are grouped into jobs.
+
+run: one network, one setting, one seed.   block: the runs of one model and condition that one job trains.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from spsn.settings import LossMode, Model, NetworkSettings, Settings, TrainingSettings
+
+TRAINED = ("accuracy", "regularization", "loss_mode")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """All that determines one run; two runs with equal settings have equal results.
+
+    Times in seconds. `rate_threshold` is theta_reg in spikes per time step and neuron (None: no regulariser);
+    `shift` and `scale` are 0 without augmentation. `train_digest` and `test_digest` name the exact spikes.
+    """
+
+    experiment: str
+    model: Model
+    condition: str
+    seed: int
+    dataset: str
+    classes: int
+    train_digest: str
+    test_digest: str
+    hidden_layers: int
+    hidden_size: int
+    tau_mem: float
+    tau_syn: float
+    threshold: float
+    time_step: float
+    lif_reset: Literal["code", "paper"]
+    loss_mode: LossMode
+    rate_threshold: float | None
+    shift: float
+    scale: float
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    backend: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What distinguishes the runs of one column of an experiment."""
+
+    name: str
+    augmented: bool
+    loss_mode: LossMode = "mean"
+    rate_threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Runs that one job trains: one experiment, model and condition, consecutive seeds."""
+
+    experiment: str
+    model: Model
+    condition: Condition
+    seeds: tuple[int, ...]
+    network: NetworkSettings
+    training: TrainingSettings
+
+    @property
+    def name(self) -> str:
+        """`experiment/model/condition`: the folder of its run records below `runs/`."""
+        return f"{self.experiment}/{self.model}/{self.condition.name}"
+
+    @property
+    def job(self) -> str:
+        """A name for the job that trains it, without slashes."""
+        seeds = f"{self.seeds[0]}-{self.seeds[-1]}"
+        return f"{self.experiment}_{self.model}_{self.condition.name}_{seeds}"
+
+
+def conditions(settings: Settings, experiment: str) -> list[Condition]:
+    """The conditions of one experiment, in the order of the configuration."""
+    e = settings.experiments
+    if experiment == "accuracy":
+        return [Condition(name, augmented=name == "augmented") for name in e.accuracy.conditions]
+    if experiment == "regularization":
+        return [
+            Condition(regularized_name(threshold), augmented=True, rate_threshold=threshold)
+            for threshold in e.regularization.thresholds
+        ]
+    return [Condition(f"loss-{mode}", augmented=False, loss_mode=mode) for mode in e.loss_mode.modes]
+
+
+def regularized_name(threshold: float) -> str:
+    """The condition of a rate threshold: two decimals, more where they are needed to tell it apart."""
+    short = f"{threshold:.2f}"
+    return f"regularized-{short if float(short) == threshold else repr(threshold)}"
+
+
+def blocks(settings: Settings) -> list[Block]:
+    """Every block of the configuration; adding seeds adds blocks and leaves the others as they are."""
+    found = []
+    size = settings.execution.seeds_per_block
+    for name in TRAINED:
+        experiment = getattr(settings.experiments, name)
+        for model in experiment.models:
+            for condition in conditions(settings, name):
+                for first in range(0, experiment.seeds, size):
+                    seeds = tuple(range(first, min(first + size, experiment.seeds)))
+                    found.append(Block(name, model, condition, seeds, experiment.network, experiment.training))
+    return found
+
+
+def find_block(settings: Settings, name: str, seeds: tuple[int, ...]) -> Block:
+    """The block called `name` with just these seeds. Raises `KeyError` where no such block is in the grid."""
+    for block in blocks(settings):
+        if block.name == name:
+            return replace(block, seeds=seeds)
+    raise KeyError(name)
+
+
+def run_settings(
+    settings: Settings, block: Block, seed: int, *, classes: int, train_digest: str, test_digest: str
+) -> RunSettings:
+    """The settings of the run of `block` with `seed`."""
+    network, training, condition = block.network, block.training, block.condition
+    augmentation = settings.augmentation
+    return RunSettings(
+        experiment=block.experiment,
+        model=block.model,
+        condition=condition.name,
+        seed=seed,
+        dataset=settings.dataset_name,
+        classes=classes,
+        train_digest=train_digest,
+        test_digest=test_digest,
+        hidden_layers=network.hidden_layers,
+        hidden_size=network.hidden_size,
+        tau_mem=network.tau_mem,
+        tau_syn=network.tau_syn,
+        threshold=network.threshold,
+        time_step=network.time_step,
+        lif_reset=network.lif_reset,
+        loss_mode=condition.loss_mode,
+        rate_threshold=condition.rate_threshold,
+        shift=augmentation.shift if condition.augmented else 0.0,
+        scale=augmentation.scale if condition.augmented else 0.0,
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+        learning_rate=training.learning_rate,
+        backend=settings.execution.backend,
+        threads=settings.execution.threads,
+    )
+
+
+def time_steps(settings: Settings) -> list[float]:
+    """Every time step (s) that a trained experiment uses, ascending."""
+    return sorted({block.network.time_step for block in blocks(settings)})

@@ -1,0 +1,67 @@
+"""Where things lie: the paths that the workflow declares and the commands write. Pure functions of the settings."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath as Path
+
+from spsn.grid import Block, blocks
+from spsn.settings import DatasetFiles, Settings
+
+RESULTS = Path("results")
+SPLITS = ("train", "test")
+
+
+def results(settings: Settings) -> Path:
+    """The folder of a configuration's results."""
+    return RESULTS / settings.name
+
+
+def data_file(settings: Settings, split: str) -> Path:
+    """The HDF5 file of a split, as it was given, is fetched, or is made."""
+    if isinstance(settings.dataset, DatasetFiles):
+        return Path(getattr(settings.dataset, split))
+    if settings.dataset == "shd":
+        return RESULTS / "data" / "shd" / f"shd_{split}.h5"
+    digits = settings.synthetic_digits
+    folder = f"synthetic-digits-{digits.train}-{digits.test}-seed{digits.seed}"
+    return RESULTS / "data" / folder / f"synthetic_digits_{split}.h5"
+
+
+def source_file(settings: Settings, split: str) -> Path:
+    """The JSON beside a fetched or made data file that says where it came from."""
+    path = data_file(settings, split)
+    return path.with_name(f"{path.name}.source.json")
+
+
+def store_file(settings: Settings, split: str, time_step: float) -> Path:
+    """The event store of a split in steps of `time_step` seconds."""
+    return results(settings) / "events" / f"{split}_{1000 * time_step:g}ms.safetensors"
+
+
+def record_files(settings: Settings, block: Block, suffixes: Sequence[str] = (".json",)) -> list[Path]:
+    """What a block's job leaves for each of its runs: records (.json), weights (.safetensors)."""
+    folder = results(settings) / "runs" / block.name
+    return [folder / f"seed{seed}{suffix}" for seed in block.seeds for suffix in suffixes]
+
+
+def all_records(settings: Settings) -> list[Path]:
+    """Every run record of the configuration."""
+    return [path for block in blocks(settings) for path in record_files(settings, block)]
+
+
+def robustness_runs(settings: Settings) -> list[Path]:
+    """Records and weights of the networks that the robustness experiment shows."""
+    wanted = settings.experiments.robustness
+    folder = results(settings) / "runs" / "accuracy"
+    stems = [folder / model / wanted.condition / f"seed{wanted.seed}" for model in wanted.models]
+    return [Path(f"{stem}{suffix}") for stem in stems for suffix in (".json", ".safetensors")]
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """`0-9` or `0,3,7` as seeds. Raises `ValueError`."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        seeds.extend(range(int(first), int(last or first) + 1))
+    if not seeds:
+        raise ValueError(f"{text!r} names no seed")
+    return tuple(dict.fromkeys(seeds))

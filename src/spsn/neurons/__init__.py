@@ -1,0 +1,52 @@
+"""One module per published method; the plain form, readable beside its equations. `MODELS` is the table by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from spsn.neurons.integrator import LeakyIntegrator
+from spsn.neurons.lif import LIF
+from spsn.neurons.non_spiking import NonSpiking
+from spsn.neurons.spsn import SpsnGS, SpsnSB
+
+__all__ = ["LIF", "MODELS", "LeakyIntegrator", "ModelKind", "NonSpiking", "SpsnGS", "SpsnSB"]
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """What the network must know of a model.
+
+    `make(tau_mem, tau_syn, time_step, threshold, reset)` gives the hidden layers' neuron; `spiking` networks read out through
+    leaky integrators; `stochastic` neurons take uniforms as a second argument.
+    """
+
+    label: str
+    make: Callable[..., nn.Module]
+    spiking: bool
+    stochastic: bool
+
+
+MODELS: dict[str, ModelKind] = {
+    "lif": ModelKind(
+        "LIF",
+        lambda tau_mem, tau_syn, time_step, threshold, reset: LIF(tau_mem, tau_syn, time_step, threshold, reset),
+        spiking=True,
+        stochastic=False,
+    ),
+    "spsn-sb": ModelKind(
+        "SPSN-SB",
+        lambda tau_mem, tau_syn, time_step, threshold, reset: SpsnSB(tau_mem, tau_syn, time_step),
+        spiking=True,
+        stochastic=True,
+    ),
+    "spsn-gs": ModelKind(
+        "SPSN-GS",
+        lambda tau_mem, tau_syn, time_step, threshold, reset: SpsnGS(tau_mem, tau_syn, time_step),
+        spiking=True,
+        stochastic=True,
+    ),
+    "non-spiking": ModelKind(
+        "Non-spiking", lambda *unused: NonSpiking(), spiking=False, stochastic=False
+    ),
+}

@@ -1,0 +1,48 @@
+"""The objective: readout over time, cross entropy (arXiv 2306.12666, equation 20), spike-rate regulariser (equation 21).
+
+Equation 21 as the authors' program computes it: r_n is neuron n's mean over the batch and over all (padded) time steps,
+
+    L_reg = relu( sum_n r_n - theta_reg N )^2        N: hidden neurons, coefficient 1
+
+so the mean over the batch stands inside the square. theta_reg counts spikes per time step and neuron.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def readout(potential: Tensor, mode: str, lengths: Sequence[int]) -> Tensor:
+    """Logits (S, B, C) of the readout's potential (S, B, T, C): its mean, greatest or last value over time.
+
+    Run r lives in the last `lengths[r]` steps; what lies before them does not count.
+    """
+    steps = potential.shape[2]
+    if mode == "last":
+        return potential[:, :, -1]
+    own = [potential[r, :, steps - length :] for r, length in enumerate(lengths)]
+    if mode == "max":
+        return torch.stack([p.amax(dim=1) for p in own])
+    if mode == "mean":
+        return torch.stack([p.mean(dim=1) for p in own])
+    raise ValueError(f"loss mode must be 'mean', 'max' or 'last', not {mode!r}")
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross entropy of each run, (S,), in nats; logits (S, B, C), labels (S, B)."""
+    log_probability = torch.log_softmax(logits, dim=2).gather(2, labels.unsqueeze(2))
+    return -log_probability.mean(dim=(1, 2))
+
+
+def rate_penalty(rates: Sequence[Tensor], threshold: float) -> Tensor:
+    """Equation 21 for each run, (S,); `rates` per hidden layer (S, N), `threshold` = theta_reg."""
+    total = torch.stack([rate.sum(dim=1) for rate in rates]).sum(dim=0)
+    neurons = sum(rate.shape[1] for rate in rates)
+    return torch.relu(total - threshold * neurons).square()
+
+
+def objective(logits: Tensor, labels: Tensor, rates: Sequence[Tensor], threshold: float | None) -> Tensor:
+    """Loss of each run, (S,): cross entropy, plus the regulariser where `threshold` is given."""
+    loss = cross_entropy(logits, labels)
+    return loss if threshold is None else loss + rate_penalty(rates, threshold)

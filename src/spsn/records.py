@@ -1,0 +1,105 @@
+"""The run record: the JSON of one run, which stands between the networks that make it and the figures that read it.
+
+    settings    all that determines the run
+    result      what came out, the same bits whenever the same settings run on the same machine
+    execution   how long it took, where, with which versions
+
+Identity of runs means `settings` and `result`.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from spsn.errors import RecordError
+from spsn.files import write_json
+from spsn.grid import RunSettings
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave. Per-epoch lists have one entry an epoch, per-layer lists one a hidden layer.
+
+    `train_loss` is the mean batch loss (nats, regulariser included), `train_accuracy` a share (0-1) accumulated while
+    the weights move; the test is one pass with the weights after the last epoch. `spikes_per_ms` sums over a layer's
+    neurons. `speakers` maps each test speaker to hits, total and whether the speaker is also in the training file.
+    """
+
+    train_loss: tuple[float, ...]
+    train_accuracy: tuple[float, ...]
+    test_hits: int
+    test_total: int
+    test_accuracy: float
+    spikes_per_ms: tuple[float, ...]
+    predictions: tuple[int, ...]
+    speakers: dict[str, dict[str, Any]]
+    weights_digest: str
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run was carried out; durations in seconds, memory in bytes."""
+
+    epoch_seconds: tuple[float, ...]
+    test_seconds: float
+    peak_bytes: int
+    stack_size: int
+    device: str
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    git_commit: str | None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run."""
+
+    settings: RunSettings
+    result: Result
+    execution: Execution
+
+
+def settings_digest(settings: RunSettings) -> str:
+    """A name for exactly these settings: SHA-256 (hex) of their canonical JSON."""
+    return hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode()).hexdigest()
+
+
+def record_path(results: str | Path, settings: RunSettings) -> Path:
+    """Where the record of a run lies below `results/<name>`."""
+    folder = Path(results) / "runs" / settings.experiment / settings.model / settings.condition
+    return folder / f"seed{settings.seed}.json"
+
+
+def write_record(path: str | Path, record: RunRecord) -> None:
+    """Write `record` so that it appears whole."""
+    write_json(path, {"schema_version": SCHEMA_VERSION, **asdict(record)})
+
+
+def read_record(path: str | Path) -> RunRecord:
+    """Read a run record. Raises `RecordError` where the file is absent, damaged or of another schema."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: cannot be read as a run record ({error}); delete it and train again") from error
+    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        raise RecordError(f"{path}: is not a run record of schema version {SCHEMA_VERSION}; delete it and train again")
+    return RunRecord(
+        settings=_part(RunSettings, content.get("settings"), path, "settings"),
+        result=_part(Result, content.get("result"), path, "result"),
+        execution=_part(Execution, content.get("execution"), path, "execution"),
+    )
+
+
+def _part(cls: type, content: Any, path: str | Path, name: str) -> Any:
+    expected = {f.name for f in fields(cls)}
+    if not isinstance(content, dict) or set(content) != expected:
+        found = set(content) if isinstance(content, dict) else set()
+        raise RecordError(
+            f"{path}: its part {name!r} lacks {sorted(expected - found)} and has unknown {sorted(found - expected)}; "
+            "delete it and train again"
+        )
+    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})

@@ -1,0 +1,1 @@
+"""From run records to the reader: statistics, claims, figures, tables, report."""

@@ -1,0 +1,20 @@
+"""How columns of numbers and names become text."""
+
+import pandas as pd
+
+from spsn.replication import latex
+
+
+def spread(values: pd.Series, decimals: int, unit: str = "") -> str:
+    """Mean and standard deviation over seeds; the value alone where there is one; a dash where there is none."""
+    if values.empty:
+        return latex.ABSENT
+    mean = latex.fixed(float(values.mean()), decimals)
+    if len(values) == 1:
+        return mean + unit
+    return rf"{mean}\,$\pm$\,{latex.fixed(float(values.std(ddof=1)), decimals)}{unit}"
+
+
+def distinct(values: pd.Series) -> str:
+    """The different entries of a column, in order, as a list."""
+    return latex.listed(latex.escape(value) for value in sorted(set(values.dropna().astype(str))))

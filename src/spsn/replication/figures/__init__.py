@@ -1,0 +1,21 @@
+"""Figures 1 to 6 of the paper, drawn from the CSV files below `results/<name>/` alone."""
+
+from spsn.replication.figures.loss_modes import figure2
+from spsn.replication.figures.models import figure3
+from spsn.replication.figures.neurons import figure1
+from spsn.replication.figures.regularization import figure4
+from spsn.replication.figures.robustness import figure6
+from spsn.replication.figures.sequence_length import figure5
+from spsn.replication.figures.source import Context, Source, open_results
+
+__all__ = [
+    "Context",
+    "Source",
+    "figure1",
+    "figure2",
+    "figure3",
+    "figure4",
+    "figure5",
+    "figure6",
+    "open_results",
+]

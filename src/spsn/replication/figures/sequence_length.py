@@ -1,0 +1,183 @@
+"""Figure 5: how long forward and backward take against the number of time steps T, and LIF over SPSN-SB.
+
+The paper divides its eager LIF loop by its own SPSN. Here each ratio has like beside like: the paper's two
+programs; the loop without the quadratic backward of its slices over this package's plain SPSN; plain over
+plain; fused over fused. A length that could not be measured is a mark in the strip on top of the panel.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from spsn.replication.figures.parts import bare, footer, published, published_handle, published_point
+from spsn.replication.figures.source import Context
+from spsn.replication.style import (
+    FAINT,
+    IMPLEMENTATIONS,
+    INK,
+    MODELS,
+    PAGE,
+    STATUS_LABELS,
+    implementation_look,
+    model_look,
+    new_figure,
+    ordered,
+    styled,
+)
+
+COLUMNS = ("model", "implementation", "steps", "repeat", "status", "seconds", "batch_size", "device")
+# LIF's implementation, SPSN-SB's implementation
+PAIRS = (("paper", "paper"), ("unbind", "torch"), ("torch", "torch"), ("fused", "fused"))
+STATUS_MARKERS = {"too-slow": "x", "out-of-memory": "+"}
+UNKNOWN = "side-missing"  # a ratio of which one side was not measured
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a panel: rows with steps, status, mean, low, high; and how they are drawn."""
+
+    gid: str
+    label: str
+    rows: pd.DataFrame
+    color: str
+    style: Any
+    marker: str
+    filled: bool
+
+    @property
+    def look(self) -> dict[str, Any]:
+        """What the line and its legend entry share."""
+        face = self.color if self.filled else "white"
+        return {"color": self.color, "linestyle": self.style, "marker": self.marker, "markerfacecolor": face}
+
+
+@styled
+def figure5(lengths: pd.DataFrame, context: Context) -> Figure:
+    """Draw `timing/sequence_length.csv`: A) seconds against T, B) LIF divided by SPSN-SB.
+
+    Points are means over repeats; bars reach from the shortest to the longest repeat (B: from the smallest
+    to the largest ratio that these allow).
+    """
+    times = summarize_repeats(lengths)
+    figure = new_figure(PAGE, 3.5)
+    duration, ratio = figure.subplots(1, 2)
+    setting = ", ".join(sorted(set(lengths.device.astype(str)))) + f", batch {lengths.batch_size.iloc[0]}"
+    _panel(duration, duration_lines(times), f"A  Forward and backward ({setting})", "seconds")
+    value = published(context, "speed_up", "spsn-sb", "10000")
+    if value:
+        published_point(ratio, 10_000, value[0], "B/published")
+    ratio.axhline(1, color=FAINT, linewidth=0.7, linestyle=":", zorder=0)
+    extra = [published_handle()] if value else []
+    _panel(ratio, ratio_lines(times), "B  Speed-up: LIF over SPSN-SB", "LIF seconds / SPSN-SB seconds", extra)
+    steps = sorted(set(times.steps)) + ([10_000] if value else [])
+    for axes in (duration, ratio):
+        axes.set_xlim(min(steps) / 1.3, max(steps) * 1.3)
+    footer(figure, context.note, "random input" if context.note else "")
+    return figure
+
+
+def summarize_repeats(lengths: pd.DataFrame) -> pd.DataFrame:
+    """One line per model, implementation and T: status, and mean, low (shortest), high (longest) in seconds.
+
+    Where at least one repeat was measured the status is `measured`; elsewhere the three numbers are NaN.
+    """
+    lines = []
+    for (model, implementation, steps), group in lengths.groupby(["model", "implementation", "steps"]):
+        seconds = group.seconds[group.status == "measured"]
+        status = "measured" if len(seconds) else group.status.iloc[0]
+        lines.append((model, implementation, steps, status, seconds.mean(), seconds.min(), seconds.max()))
+    return pd.DataFrame(lines, columns=["model", "implementation", "steps", "status", "mean", "low", "high"])
+
+
+def speed_ratio(times: pd.DataFrame, lif: str, spsn: str) -> pd.DataFrame:
+    """LIF's mean duration over SPSN-SB's at every T of either; NaN where a side was not measured."""
+    above = times[(times.model == "lif") & (times.implementation == lif)].set_index("steps")
+    below = times[(times.model == "spsn-sb") & (times.implementation == spsn)].set_index("steps")
+    columns = {
+        "mean": above["mean"] / below["mean"],
+        "low": above.low / below.high,
+        "high": above.high / below.low,
+    }
+    rows = pd.DataFrame(columns).rename_axis("steps").reset_index()
+    return rows.assign(status=np.where(rows["mean"].notna(), "measured", UNKNOWN))
+
+
+def duration_lines(times: pd.DataFrame) -> list[Line]:
+    """Panel A: a line per model (colour, filling) and implementation (line style, marker)."""
+    lines = []
+    for model in ordered(times.model, MODELS):
+        of_model = times[times.model == model]
+        for name in ordered(of_model.implementation, IMPLEMENTATIONS):
+            look, way = model_look(model), implementation_look(name)
+            rows, label = of_model[of_model.implementation == name], f"{look.label}, {way.label}"
+            lines.append(
+                Line(f"A/{model}/{name}", label, rows, look.color, way.line, way.marker, model == "lif")
+            )
+    return lines
+
+
+def ratio_lines(times: pd.DataFrame) -> list[Line]:
+    """Panel B: a line for each of `PAIRS` of which both sides are in the table."""
+    present = set(zip(times.model, times.implementation, strict=True))
+    lines = []
+    for lif, spsn in PAIRS:
+        if ("lif", lif) in present and ("spsn-sb", spsn) in present:
+            way, other = implementation_look(lif), implementation_look(spsn)
+            label = way.label if lif == spsn else f"{way.label} over {other.label}"
+            rows = speed_ratio(times, lif, spsn)
+            lines.append(Line(f"B/{lif}/{spsn}", label, rows, INK, way.line, way.marker, lif == "paper"))
+    return lines
+
+
+def _panel(axes: Axes, lines: list[Line], title: str, ylabel: str, extra: list | None = None) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for line in lines:
+        _draw(axes, line)
+    statuses = _strip(axes, lines)
+    handles = [Line2D([], [], label=line.label, **line.look) for line in lines] + (extra or [])
+    for status in statuses:
+        label = STATUS_LABELS.get(status, "not measured on one side" if status == UNKNOWN else status)
+        mark = STATUS_MARKERS.get(status, "x")
+        handles.append(Line2D([], [], color=INK, linestyle="none", marker=mark, markersize=4.5, label=label))
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
+    axes.set(xlabel="time steps T", ylabel=ylabel)
+    axes.set_title(title)
+    bare(axes)
+
+
+def _draw(axes: Axes, line: Line) -> None:
+    """Means joined by a line, with bars from low to high."""
+    rows = line.rows[line.rows.status == "measured"]
+    if rows.empty:
+        return
+    reach = np.array([rows["mean"] - rows.low, rows.high - rows["mean"]])
+    bars = axes.errorbar(rows.steps, rows["mean"], yerr=reach, capsize=1.5, elinewidth=0.7, **line.look)
+    bars.lines[0].set_gid(f"{line.gid}/mean")
+    bars.lines[2][0].set_gid(f"{line.gid}/spread")
+
+
+def _strip(axes: Axes, lines: list[Line]) -> list[str]:
+    """Marks on top for what was not measured, a level for each line with gaps; returns the statuses."""
+    gaps = [(line, gap) for line in lines if len(gap := line.rows[line.rows.status != "measured"])]
+    for level, (line, gap) in enumerate(gaps):
+        for status, rows in gap.groupby("status"):
+            style = {"marker": STATUS_MARKERS.get(status, "x"), "markersize": 4.5, "linewidth": 0.7}
+            height = np.full(len(rows), 0.97 - 0.05 * level)
+            (marks,) = axes.plot(
+                rows.steps,
+                height,
+                transform=axes.get_xaxis_transform(),
+                color=line.color,
+                linestyle=line.style,
+                **style,
+            )
+            marks.set_gid(f"{line.gid}/{status}")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * (high / low) ** (0.07 * len(gaps)))
+    return sorted({status for _, gap in gaps for status in gap.status})

@@ -1,0 +1,107 @@
+"""Where a figure's numbers come from: the files below `results/<name>/`, and nothing else.
+
+Every reader says which file is missing or damaged and which command makes it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from spsn.errors import RecordError
+from spsn.settings import Settings, load
+
+REPORTED_COLUMNS = ("quantity", "model", "condition", "value", "spread", "unit", "section")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a figure says about its data.
+
+    `chance` is the accuracy of guessing (0-1); `reported` holds the paper's own values (columns
+    `REPORTED_COLUMNS`) where the data are SHD, else None: none is drawn then and `note` names the data.
+    """
+
+    dataset: str
+    is_shd: bool
+    chance: float
+    reported: pd.DataFrame | None = None
+
+    @property
+    def note(self) -> str:
+        """The line below a figure whose numbers cannot be held against the paper's; empty for SHD."""
+        if self.is_shd:
+            return ""
+        return "a part of SHD, not the whole" if self.dataset == "shd" else f"{self.dataset}, not SHD"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened folder `results/<name>/`."""
+
+    folder: Path
+    settings: Settings
+    context: Context
+
+    def table(self, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
+        """The CSV file `name`. Raises `RecordError` if it is absent, damaged or lacks one of `columns`."""
+        return read_table(self.folder / name, columns, how=make_command(self.folder, name))
+
+
+def open_results(results: str | Path, reported: str | Path = "paper/reported.csv") -> Source:
+    """Open `results/<name>/`; the paper's values are read only where the data are SHD.
+
+    Raises `SettingsError` or `RecordError` naming the file and the command that makes it.
+    """
+    folder = Path(results)
+    for name in ("settings.json", "data.json"):
+        if not (folder / name).is_file():
+            raise RecordError(f"{folder / name}: is missing; make it with {make_command(folder, name)}")
+    settings = load(folder / "settings.json")
+    classes = _classes(folder / "data.json", make_command(folder, "data.json"))
+    values = None
+    if settings.is_shd:
+        values = read_table(Path(reported), REPORTED_COLUMNS, how="a fresh copy of the repository")
+    return Source(folder, settings, Context(settings.dataset_name, settings.is_shd, 1 / classes, values))
+
+
+def read_table(path: Path, columns: Sequence[str] = (), *, how: str) -> pd.DataFrame:
+    """Read a CSV file that must hold `columns` and at least one line.
+
+    Raises `RecordError`, in which `how` says what makes the file.
+    """
+    if not path.is_file():
+        raise RecordError(f"{path}: is missing; make it with {how}")
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: cannot be read as a table ({error}); make it again with {how}") from error
+    absent = [column for column in columns if column not in table]
+    if absent:
+        raise RecordError(f"{path}: lacks the columns {', '.join(absent)}; make it again with {how}")
+    if table.empty:
+        raise RecordError(f"{path}: holds no line; make it again with {how}")
+    return table
+
+
+def make_command(folder: Path, name: str) -> str:
+    """The command that makes `name`; the target stands first: `--configfile` takes every file after it."""
+    config = "" if folder.name == "paper" else f" --configfile config/{folder.name}.yaml"
+    return f"`snakemake {folder / name} --cores all{config}`"
+
+
+def _classes(path: Path, how: str) -> int:
+    """The number of classes that data.json states."""
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        classes = int(facts["splits"]["test"]["classes"])
+        if classes < 1:
+            raise ValueError(f"{classes} classes")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordError(
+            f"{path}: cannot be read as facts of the data ({error!r}); make it again with {how}"
+        ) from error
+    return classes

@@ -1,0 +1,63 @@
+"""Executed notebooks that depend on their inputs alone.
+
+papermill writes into each notebook it executes when and how long it ran, where the notebook lay and with which
+version; the kernel adds the time of every message and a new id for the cell that holds the parameters. None of it
+says anything about the result, and all of it changes from run to run: `normalise` takes it out.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import nbformat
+
+from spsn.errors import SpsnError
+from spsn.files import write_text
+
+# Folder of a kernel's temporary sources, as it stands in warnings; addresses in the texts of nameless objects.
+_VOLATILE = (
+    (re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py"), "<cell>"),
+    (re.compile(r"\b0x[0-9a-fA-F]{6,}\b"), "0x0"),
+)
+
+
+def normalise(path: str | Path) -> None:
+    """Rewrite the executed notebook `path` in place without what differs between two executions.
+
+    Sources, results and pictures stay as they are; paths below the current folder become relative. Raises
+    `SpsnError` where `path` is absent or no notebook.
+    """
+    try:
+        notebook = nbformat.read(str(path), as_version=4)
+    except (OSError, ValueError, AttributeError, nbformat.ValidationError) as error:
+        raise SpsnError(f"{path}: cannot be read as a notebook ({error}); execute it again") from error
+    kernel = notebook.metadata.get("kernelspec", {})
+    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": kernel.get("language", "python")}}
+    for number, cell in enumerate(notebook.cells):
+        _normalise_cell(cell, number)
+    nbformat.validate(notebook)
+    write_text(path, nbformat.writes(notebook) + "\n")
+
+
+def _normalise_cell(cell: nbformat.NotebookNode, number: int) -> None:
+    """Keep a cell's tags alone of its metadata; make its id and its outputs' texts the same every time."""
+    tags = list(cell.metadata.get("tags", []))
+    cell.metadata = {"tags": tags} if tags else {}
+    if "injected-parameters" in tags:
+        cell.id = f"injected-parameters-{number}"
+    for output in cell.get("outputs", []):
+        output.pop("transient", None)
+        if "metadata" in output:
+            output.metadata = {}
+        if "text" in output:
+            output.text = _settled(output.text)
+        for kind, content in output.get("data", {}).items():
+            if kind.startswith("text/"):
+                output.data[kind] = _settled(content)
+
+
+def _settled(text: str) -> str:
+    """`text` without addresses, process numbers and the folder in which it was made."""
+    for pattern, replacement in _VOLATILE:
+        text = pattern.sub(replacement, text)
+    return text.replace(os.getcwd() + os.sep, "")

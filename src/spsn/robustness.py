@@ -1,0 +1,136 @@
+"""Figure 6: how far the neurons' noise moves the answer of a trained network (arXiv 2306.12666, section VI-C).
+
+Two questions: what the readout says when one sample is shown again and again, and for how many samples of the whole test set the
+label changes between passes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from spsn.checkpoints import load_weights
+from spsn.data.events import EventStore
+from spsn.errors import DataError, RecordError, SettingsError
+from spsn.evaluation import repeat_sample, repeat_test, test
+from spsn.files import write_rows
+from spsn.grid import RunSettings
+from spsn.network import StackedNetwork
+from spsn.neurons import MODELS
+from spsn.records import RunRecord, read_record
+from spsn.settings import Settings
+
+TRIAL_COLUMNS = (
+    "model", "condition", "seed", "sample", "true_label", "trial", "class", "class_name", "mean_potential", "predicted",
+)  # fmt: skip
+TEST_SET_COLUMNS = (
+    "model", "condition", "seed", "sample", "true_label", "trials", "distinct_labels", "majority_label", "hits",
+)  # fmt: skip
+
+
+def study(settings: Settings, store: EventStore, results: Path, out_trials: Path, out_test_set: Path) -> None:
+    """Write the rows of both questions for every model that `experiments.robustness` names."""
+    wanted = settings.experiments.robustness
+    if wanted.sample >= len(store):
+        raise SettingsError(
+            f"configuration: experiments.robustness.sample is {wanted.sample}, but the test split has {len(store)} samples"
+        )
+    trials, test_set = [], []
+    for model in wanted.models:
+        path = results / "runs" / "accuracy" / model / wanted.condition / f"seed{wanted.seed}.json"
+        record = read_record(path)
+        if record.settings.test_digest != store.digest:
+            raise DataError(f"{path}: was tested on other spikes than the event store holds; run the workflow again")
+        network = load_network(record, path.with_suffix(".safetensors"))
+        trials += _trial_rows(network, store, wanted.sample, wanted.trials)
+        test_set += _test_set_rows(network, store, wanted.trials)
+    write_rows(trials, out_trials, TRIAL_COLUMNS)
+    write_rows(test_set, out_test_set, TEST_SET_COLUMNS)
+
+
+def load_network(record: RunRecord, weights: Path) -> StackedNetwork:
+    """The trained network of a run record and its weights file."""
+    network = StackedNetwork(record.settings, [record.settings.seed])
+    network.load_run_state(0, load_weights(weights))
+    return network
+
+
+def _trial_rows(network: StackedNetwork, store: EventStore, sample: int, trials: int) -> list[dict[str, Any]]:
+    potentials = repeat_sample(network, store, sample, trials)
+    return [
+        {
+            **_identity(network.settings, store, sample),
+            "trial": trial,
+            "class": label,
+            "class_name": store.classes[label],
+            "mean_potential": float(potential),
+            "predicted": int(potentials[trial].argmax()),
+        }
+        for trial in range(trials)
+        for label, potential in enumerate(potentials[trial])
+    ]
+
+
+def _test_set_rows(network: StackedNetwork, store: EventStore, trials: int) -> list[dict[str, Any]]:
+    labels = repeat_test(network, store, trials)
+    return [
+        {
+            **_identity(network.settings, store, sample),
+            "trials": trials,
+            "distinct_labels": len(np.unique(labels[:, sample])),
+            "majority_label": int(np.bincount(labels[:, sample]).argmax()),
+            "hits": int((labels[:, sample] == store.label[sample]).sum()),
+        }
+        for sample in range(len(store))
+    ]
+
+
+def _identity(settings: RunSettings, store: EventStore, sample: int) -> dict[str, Any]:
+    return {
+        "model": settings.model,
+        "condition": settings.condition,
+        "seed": settings.seed,
+        "sample": sample,
+        "true_label": int(store.label[sample]),
+    }
+
+
+def evaluate_weights(
+    weights: Mapping[str, Tensor], model: str, store: EventStore, trials: int = 1, batch_size: int = 64
+) -> dict[str, Any]:
+    """Hits, accuracy and spike rates of weights on a split, one entry a trial; the architecture is read from their shapes.
+
+    Time constants are the paper's 20 ms, the step is the store's. A network with more classes than the data can be
+    tested too: its further outputs are answers that are always wrong.
+    """
+    if model not in MODELS:
+        raise SettingsError(f"there is no model {model!r}; known: {', '.join(MODELS)}")
+    layers = len(weights) // 2
+    expected = {f"{layer}.{part}" for layer in range(layers) for part in ("weight", "bias")}
+    if set(weights) != expected or weights["0.weight"].shape[1] != 700:
+        raise RecordError("these weights are not those of a feedforward network with 700 inputs")
+    settings = _paper_settings(weights, layers, model, store, batch_size)
+    network = StackedNetwork(settings, [0])
+    network.load_run_state(0, dict(weights))
+    passes = [test(network, store, trial=trial) for trial in range(trials)]
+    hits = [int((p.predictions[0] == store.label).sum()) for p in passes]
+    return {
+        "model": model,
+        "samples": len(store),
+        "hits": hits,
+        "accuracy": [h / len(store) for h in hits],
+        "spikes_per_ms": [p.spikes_per_ms[0].tolist() for p in passes] if network.kind.spiking else [],
+    }
+
+
+def _paper_settings(
+    weights: Mapping[str, Tensor], layers: int, model: str, store: EventStore, batch_size: int
+) -> RunSettings:
+    return RunSettings(
+        experiment="accuracy", model=model, condition="published", seed=0, dataset="", classes=len(weights[f"{layers - 1}.bias"]),
+        train_digest="", test_digest=store.digest, hidden_layers=layers - 1, hidden_size=len(weights["0.bias"]),
+        tau_mem=0.02, tau_syn=0.02, threshold=1.0, time_step=store.time_step_ms / 1000, lif_reset="code", loss_mode="mean",
+        rate_threshold=None, shift=0.0, scale=0.0, epochs=1, batch_size=batch_size, learning_rate=0.001, backend="torch", threads=1,
+    )  # fmt: skip

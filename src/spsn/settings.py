@@ -1,0 +1,347 @@
+"""Settings: frozen dataclasses made once from a configuration; nothing else in the package reads a configuration.
+
+A configuration is a plain mapping (YAML files laid over one another, or the JSON that `spsn settings` writes).
+An unknown key, a wrong type or a value out of range is refused with its place and the nearest known key.
+"""
+
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from spsn.errors import SettingsError
+
+Model = Literal["lif", "spsn-sb", "spsn-gs", "non-spiking"]
+LossMode = Literal["mean", "max", "last"]
+
+
+@dataclass(frozen=True)
+class DatasetFiles:
+    """A pair of files in SHD's layout, and the name that the report gives them."""
+
+    train: str
+    test: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Use only the first n samples of a split (None: all)."""
+
+    train: int | None = None
+    test: int | None = None
+
+
+@dataclass(frozen=True)
+class SyntheticDigits:
+    """How many utterances of synthetic speech are made."""
+
+    train: int
+    test: int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The network of Table I. Times in seconds, threshold in volt."""
+
+    hidden_layers: int
+    hidden_size: int
+    tau_mem: float
+    tau_syn: float
+    threshold: float
+    time_step: float
+    lif_reset: Literal["code", "paper"] = "code"
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """`shift`: share of the channels (k_shift); `scale`: share of the size (k_scale)."""
+
+    shift: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Adamax on the cross entropy."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how the work is done; of these only `backend` and `threads` can change a result's bits."""
+
+    backend: Literal["torch"] = "torch"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 2
+    seeds_per_block: int = 10
+    checkpoint_every: int = 5
+    allow_long: bool = False
+
+
+@dataclass(frozen=True)
+class AccuracyExperiment:
+    """Figure 3 and Table II."""
+
+    models: tuple[Model, ...]
+    conditions: tuple[Literal["basic", "augmented"], ...]
+    seeds: int
+    network: NetworkSettings
+    training: TrainingSettings
+
+
+@dataclass(frozen=True)
+class RegularizationExperiment:
+    """Figure 4; `thresholds` and `published` are theta_reg in spikes per time step and neuron."""
+
+    models: tuple[Model, ...]
+    thresholds: tuple[float, ...]
+    seeds: int
+    network: NetworkSettings
+    training: TrainingSettings
+    published: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LossModeExperiment:
+    """Figure 2."""
+
+    models: tuple[Model, ...]
+    modes: tuple[LossMode, ...]
+    seeds: int
+    network: NetworkSettings
+    training: TrainingSettings
+
+
+@dataclass(frozen=True)
+class RobustnessExperiment:
+    """Figure 6: repeated passes through networks of the accuracy experiment."""
+
+    models: tuple[Model, ...]
+    condition: Literal["basic", "augmented"]
+    seed: int
+    sample: int
+    trials: int
+
+
+@dataclass(frozen=True)
+class EpochTiming:
+    """Figure 3C; `batches` = None measures the whole epoch."""
+
+    models: tuple[Model, ...]
+    batches: int | None
+    seconds_per_point: float
+
+
+@dataclass(frozen=True)
+class SequenceLengthTiming:
+    """Figure 5: forward and backward through one layer."""
+
+    lengths: tuple[int, ...]
+    repeats: int
+    batch_size: int
+    inputs: int
+    neurons: int
+    seconds_per_point: float
+
+
+@dataclass(frozen=True)
+class TimingExperiment:
+    """The timing study."""
+
+    epoch: EpochTiming
+    sequence_length: SequenceLengthTiming
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """The paper's experiments (design: one field each)."""
+
+    accuracy: AccuracyExperiment
+    regularization: RegularizationExperiment
+    loss_mode: LossModeExperiment
+    robustness: RobustnessExperiment
+    timing: TimingExperiment
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of a configuration."""
+
+    name: str
+    dataset: Literal["shd", "synthetic-digits"] | DatasetFiles
+    network: NetworkSettings
+    augmentation: Augmentation
+    training: TrainingSettings
+    experiments: Experiments
+    synthetic_digits: SyntheticDigits
+    data_dir: str | None = None
+    limit: Limit = Limit()
+    execution: Execution = Execution()
+
+    @property
+    def dataset_name(self) -> str:
+        """The data's name as the records and the report give it."""
+        return self.dataset.name if isinstance(self.dataset, DatasetFiles) else self.dataset
+
+    @property
+    def is_shd(self) -> bool:
+        """Whether the numbers may be held against the paper's."""
+        return self.dataset == "shd" and self.limit == Limit()
+
+
+def from_mapping(config: Mapping[str, Any]) -> Settings:
+    """Make `Settings` from a configuration.
+
+    Raises `SettingsError` naming the place and the nearest known key for whatever cannot be used.
+    """
+    config = dict(config)
+    experiments = config.get("experiments")
+    if isinstance(experiments, Mapping):
+        config["experiments"] = {
+            name: _inherit(config, experiment) if name in _INHERITING else experiment
+            for name, experiment in experiments.items()
+        }
+    settings = _build(Settings, config, "")
+    _check_ranges(settings)
+    return settings
+
+
+def load(path: str | Path) -> Settings:
+    """Read the JSON that `save` wrote. Raises `SettingsError`."""
+    try:
+        config = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: cannot be read as settings ({error}); make it with `spsn settings`") from error
+    return from_mapping(config)
+
+
+def to_mapping(settings: Settings) -> dict[str, Any]:
+    """The plain mapping that `from_mapping` turns back into `settings`."""
+    return json.loads(json.dumps(asdict(settings)))
+
+
+INHERITED = ("network", "training")  # what an experiment takes from the whole, key by key
+_INHERITING = ("accuracy", "regularization", "loss_mode")
+
+
+def _inherit(config: Mapping[str, Any], experiment: Any) -> Any:
+    """Lay an experiment's own `network` and `training` over the general ones."""
+    if not isinstance(experiment, Mapping):
+        return experiment
+    merged = dict(experiment)
+    for part in INHERITED:
+        own = experiment.get(part) or {}
+        if isinstance(own, Mapping) and isinstance(config.get(part), Mapping):
+            merged[part] = {**config[part], **own}
+    return merged
+
+
+def _build(cls: type, mapping: Any, place: str) -> Any:
+    """Make dataclass `cls` from `mapping`; `place` is the dotted path used in messages."""
+    if not isinstance(mapping, Mapping):
+        raise SettingsError(f"configuration: {place or 'the whole'} must be a mapping, not {mapping!r}")
+    hints = typing.get_type_hints(cls)
+    for key in mapping:
+        if key not in hints:
+            raise SettingsError(_unknown_key(str(key), list(hints), place))
+    values = {}
+    for f in fields(cls):
+        where = f"{place}.{f.name}" if place else f.name
+        if f.name in mapping:
+            values[f.name] = _convert(hints[f.name], mapping[f.name], where)
+        elif f.default is MISSING and f.default_factory is MISSING:
+            raise SettingsError(f"configuration: key {where} is missing")
+    return cls(**values)
+
+
+def _unknown_key(key: str, known: list[str], place: str) -> str:
+    near = get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+    return f"configuration: unknown key {key!r}{f' in {place}' if place else ''}; {hint}"
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """Check `value` against a type hint of the dataclasses above and return it in that type."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(arguments, value, where)
+    if origin is Literal:
+        if value not in arguments:
+            near = get_close_matches(str(value), [str(a) for a in arguments], n=1, cutoff=0.5)
+            hint_text = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(map(str, arguments))}"
+            raise SettingsError(f"configuration: {where} cannot be {value!r}; {hint_text}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple) or not value:
+            raise SettingsError(f"configuration: {where} must be a list with at least one entry, not {value!r}")
+        return tuple(_convert(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise SettingsError(f"configuration: {where} must be a mapping, not {value!r}")
+        return {str(k): _convert(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
+    if is_dataclass(hint):
+        return _build(hint, value, where)
+    return _convert_scalar(hint, value, where)
+
+
+def _convert_union(options: tuple, value: Any, where: str) -> Any:
+    if value is None and type(None) in options:
+        return None
+    if isinstance(value, Mapping):
+        options = tuple(o for o in options if is_dataclass(o)) or options
+    else:
+        options = tuple(o for o in options if not is_dataclass(o) and o is not type(None)) or options
+    return _convert(options[0], value, where)
+
+
+def _convert_scalar(hint: type, value: Any, where: str) -> Any:
+    good = {
+        int: isinstance(value, int) and not isinstance(value, bool),
+        float: isinstance(value, int | float) and not isinstance(value, bool),
+        bool: isinstance(value, bool),
+        str: isinstance(value, str),
+    }[hint]
+    if not good:
+        kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[hint]
+        raise SettingsError(f"configuration: {where} must be {kind}, not {value!r}")
+    return hint(value)
+
+
+def _check_ranges(settings: Settings) -> None:
+    """Refuse what no run could use: counts and times must be positive, shares within their range."""
+    config = to_mapping(settings)
+    may_be_zero = {"seed", "sample", "shift", "scale"}
+
+    def walk(value: Any, where: str, key: str) -> None:
+        if isinstance(value, dict):
+            for k, v in value.items():
+                walk(v, f"{where}.{k}" if where else k, k)
+        elif isinstance(value, list):
+            for i, v in enumerate(value):
+                walk(v, f"{where}[{i}]", key)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            if value < 0 or (value == 0 and key not in may_be_zero):
+                raise SettingsError(f"configuration: {where} must be greater than 0, not {value}")
+
+    walk(config, "", "")
+    if not settings.augmentation.scale < 1:
+        raise SettingsError("configuration: augmentation.scale must be below 1")
+    if not settings.name or set(settings.name) & set("/\\ "):
+        raise SettingsError(f"configuration: name {settings.name!r} must be usable as a folder's name")
+    robustness = settings.experiments.robustness
+    accuracy = settings.experiments.accuracy
+    absent = set(robustness.models) - set(accuracy.models)
+    if absent or robustness.condition not in accuracy.conditions or robustness.seed >= accuracy.seeds:
+        raise SettingsError(
+            "configuration: experiments.robustness shows networks of experiments.accuracy, so its models, "
+            "condition and seed must be among those trained there"
+        )

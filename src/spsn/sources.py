@@ -1,0 +1,49 @@
+"""Which source files a phase of the workflow depends on: an edit to a plot must never train anything again.
+
+The workflow declares them as inputs; the checkpoint store names the training's sources by digest, so that neither a
+checkpoint nor a finished run outlives the code that made it.
+"""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+EVENTS = ("data/shd.py", "data/events.py")
+FETCH = ("data/fetch.py", "data/shd.py")
+DIGITS = ("data/speech.py", "data/espeak.py", "data/utterances.py", "data/inner_ear.py", "data/membrane.py", "data/shd.py")
+NETWORK = (
+    "noise.py",
+    "network.py",
+    "objective.py",
+    "neurons/__init__.py",
+    "neurons/integrator.py",
+    "neurons/lif.py",
+    "neurons/non_spiking.py",
+    "neurons/spsn.py",
+    "data/batches.py",
+)
+TRAINING = (*NETWORK, "training.py", "evaluation.py", "grid.py", "records.py")
+ROBUSTNESS = (*NETWORK, "evaluation.py", "robustness.py")
+ILLUSTRATION = ("noise.py", "illustration.py", "neurons/integrator.py", "neurons/lif.py", "neurons/spsn.py")
+TIMING = (*NETWORK, "training.py", "timing/baselines.py", "timing/measure.py", "timing/study.py")
+
+
+def files(names: tuple[str, ...]) -> list[str]:
+    """Paths of source files, as the workflow takes them."""
+    return [str(PACKAGE / name) for name in names]
+
+
+def modules(folder: str) -> list[str]:
+    """Every module below a folder of the package, in order."""
+    return sorted(str(path) for path in (PACKAGE / folder).rglob("*.py"))
+
+
+@cache
+def digest(names: tuple[str, ...]) -> str:
+    """SHA-256 (hex) of the contents of source files."""
+    state = hashlib.sha256()
+    for name in names:
+        state.update(f"{name}\n".encode() + (PACKAGE / name).read_bytes())
+    return state.hexdigest()

@@ -1,0 +1,176 @@
+"""Made-up results folders in the format that the figures read: plausible shapes, no measured number."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from spsn.settings import Settings, from_mapping, to_mapping
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+ENGLISH = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+GERMAN = ["null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"]
+WORDS = ENGLISH + GERMAN
+ACCURACY = {"lif": 0.62, "spsn-sb": 0.66, "spsn-gs": 0.58, "non-spiking": 0.49}
+RATES = {"lif": 12.0, "spsn-sb": 150.0, "spsn-gs": 170.0}
+LOSS_MODES = {"mean": 0.5, "max": 0.35, "last": 0.2}
+
+
+def settings(name: str = "demo", **changes) -> Settings:
+    """The settings of config/<name>.yaml laid over the paper's, with top-level `changes`."""
+    config = yaml.safe_load((CONFIG / "paper.yaml").read_text())
+    if name != "paper":
+        _lay_over(config, yaml.safe_load((CONFIG / f"{name}.yaml").read_text()))
+    _lay_over(config, changes)
+    return from_mapping(config)
+
+
+def _lay_over(below: dict, above: dict) -> None:
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            _lay_over(below[key], value)
+        else:
+            below[key] = value
+
+
+def runs(thresholds=(0.03, 0.1, 0.4), seeds: int = 2, chance_model: str | None = None) -> pd.DataFrame:
+    """A table like `tables/runs.csv` as far as figures read it; `chance_model` learned nothing augmented."""
+    draw = np.random.default_rng(1)
+    parts = []
+
+    def add(experiment, model, condition, accuracy, rate, threshold=None, mode="mean"):
+        test = accuracy + draw.normal(0, 0.012, seeds)
+        part = pd.DataFrame({"seed": range(seeds), "test_accuracy": test, "train_accuracy": test * 0.8 + 0.2})
+        part["spikes_per_ms"] = rate * (1 + draw.normal(0, 0.02, seeds)) if rate else np.nan
+        part["rate_threshold"] = np.nan if threshold is None else threshold
+        parts.append(part.assign(experiment=experiment, model=model, condition=condition, loss_mode=mode))
+
+    for model, accuracy in ACCURACY.items():
+        add("accuracy", model, "basic", accuracy, RATES.get(model))
+        add(
+            "accuracy",
+            model,
+            "augmented",
+            0.05 if model == chance_model else accuracy - 0.1,
+            RATES.get(model),
+        )
+    for model in ("spsn-sb", "spsn-gs"):
+        for theta in thresholds:
+            rate = min(RATES[model], 384 * theta * 0.9)
+            accuracy = ACCURACY[model] - 0.08 - 0.4 * np.exp(-rate / 12)
+            add("regularization", model, f"regularized-{theta:.2f}", accuracy, rate, theta)
+    for model in RATES:
+        for mode, accuracy in LOSS_MODES.items():
+            add("loss_mode", model, f"loss-{mode}", accuracy, RATES[model], mode=mode)
+    return pd.concat(parts, ignore_index=True)
+
+
+def epochs(slow: bool = True) -> pd.DataFrame:
+    """A table like `timing/epoch.csv`; with `slow` the paper's LIF was too slow to measure."""
+    ways = [("paper", 95.0), ("unbind", 12.0), ("torch", 11.0)]
+    table = pd.DataFrame(
+        [("lif", *way) for way in ways]
+        + [("spsn-sb", "paper", 6.5), ("spsn-sb", "torch", 3.1)]
+        + [("spsn-gs", "paper", 7.2), ("spsn-gs", "torch", 3.4), ("non-spiking", "torch", 1.4)],
+        columns=["model", "implementation", "seconds_per_epoch"],
+    )
+    absent = (table.model == "lif") & (table.implementation == "paper") & slow
+    table["status"] = np.where(absent, "too-slow", "measured")
+    table["seconds_per_epoch"] = table.seconds_per_epoch.mask(absent)
+    table["seconds_compute"] = 0.9 * table.seconds_per_epoch
+    return table.assign(augmented=True, device="cpu", threads=1, batch_size=16, dtype="float32")
+
+
+LAWS = {
+    ("lif", "paper"): lambda t: 2e-4 * t + 3e-6 * t**2,
+    ("lif", "unbind"): lambda t: 2.2e-4 * t,
+    ("lif", "torch"): lambda t: 2.0e-4 * t,
+    ("spsn-sb", "paper"): lambda t: 4e-3 + 4e-5 * t,
+    ("spsn-sb", "torch"): lambda t: 2e-3 + 1.5e-5 * t,
+}
+
+
+def lengths(steps=(100, 200, 500, 1000, 2000), repeats: int = 3, limit: float = 3.0) -> pd.DataFrame:
+    """A table like `timing/sequence_length.csv`; what takes longer than `limit` seconds was too slow."""
+    draw = np.random.default_rng(2)
+    lines = []
+    for (model, implementation), law in LAWS.items():
+        for t in steps:
+            if law(t) > limit:
+                lines.append((model, implementation, t, 0, "too-slow", None))
+                continue
+            seconds = law(t) * np.exp(draw.normal(0, 0.08, repeats))
+            lines += [(model, implementation, t, r, "measured", seconds[r]) for r in range(repeats)]
+    columns = ["model", "implementation", "steps", "repeat", "status", "seconds"]
+    return pd.DataFrame(lines, columns=columns).assign(batch_size=8, inputs=128, neurons=128, device="cpu")
+
+
+def trials(models=("spsn-sb", "spsn-gs"), count: int = 10, label: int = 15) -> pd.DataFrame:
+    """A table like `robustness/trials.csv`: `label` is right, and mostly found."""
+    draw = np.random.default_rng(3)
+    parts = []
+    for model in models:
+        centre = draw.normal(0, 0.5, len(WORDS))
+        centre[label] = centre.max() + 0.3
+        for trial in range(count):
+            potential = centre + draw.normal(0, 0.12, len(WORDS))
+            part = pd.DataFrame(
+                {"class": range(len(WORDS)), "class_name": WORDS, "mean_potential": potential}
+            )
+            parts.append(
+                part.assign(model=model, trial=trial, true_label=label, predicted=potential.argmax())
+            )
+    return pd.concat(parts, ignore_index=True).assign(condition="augmented", seed=0, sample=0)
+
+
+def test_set(models=("spsn-sb", "spsn-gs"), samples: int = 240, moved: int = 30) -> pd.DataFrame:
+    """A table like `robustness/test_set.csv` in which the label of `moved` samples moved."""
+    table = pd.DataFrame([(model, sample) for model in models for sample in range(samples)])
+    table.columns = ["model", "sample"]
+    table["distinct_labels"] = np.where(table["sample"] < moved, 2, 1)
+    return table.assign(condition="augmented", seed=0, true_label=table["sample"] % 20, trials=10, hits=10)
+
+
+test_set.__test__ = False
+
+
+def neurons(steps: int = 200) -> pd.DataFrame:
+    """A table like `illustration/neurons.csv`: leaky integration of a pulsed input, spikes by crude rules."""
+    draw = np.random.default_rng(4)
+    drive = np.where((np.arange(steps) // 50) % 2 == 1, 0.35, 0.05) + draw.normal(0, 0.02, steps)
+    lines = []
+    for model in ("lif", "spsn-sb", "spsn-gs"):
+        current = potential = 0.0
+        for t, x in enumerate(drive):
+            current = 0.95 * current + x
+            potential = 0.95 * potential + 0.05 * current
+            spike = potential > 1 if model == "lif" else draw.random() < 1 / (1 + np.exp(-potential))
+            lines.append((model, float(t), x, potential, int(spike)))
+            potential *= 1 - (spike if model == "lif" else 0)
+    return pd.DataFrame(lines, columns=["model", "time_ms", "input", "membrane_potential", "spike"])
+
+
+TABLES = {
+    "tables/runs.csv": runs,
+    "timing/epoch.csv": epochs,
+    "timing/sequence_length.csv": lengths,
+    "robustness/trials.csv": trials,
+    "robustness/test_set.csv": test_set,
+    "illustration/neurons.csv": neurons,
+}
+
+
+def write(folder: Path, plan: Settings | None = None) -> Path:
+    """Write a whole folder of tables, with the settings and facts that go with them."""
+    plan = plan or settings()
+    for name, make in TABLES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make().to_csv(path, index=False)
+    (folder / "settings.json").write_text(json.dumps(to_mapping(plan)))
+    split = {"classes": len(WORDS)}
+    facts = {"dataset": plan.dataset_name, "is_shd": plan.is_shd, "splits": {"train": split, "test": split}}
+    (folder / "data.json").write_text(json.dumps({**facts, "class_names": WORDS}))
+    return folder

@@ -1,0 +1,35 @@
+# What several phases share: the settings file, whether a job needs a GPU, what a block is, what a notebook makes.
+
+CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
+COMMAND = "snakemake --cores all" + "".join(
+    f" --configfile {path}" for path in CONFIG_FILES if path != "config/paper.yaml"
+)
+
+
+def wants_gpu():
+    """1 where a job is to hold a GPU: always on a cluster unless the CPU is asked for, here only if there is one."""
+    if SETTINGS.execution.device == "cpu":
+        return 0
+    if SETTINGS.execution.device == "cuda" or getattr(workflow, "non_local_exec", False):
+        return 1
+    return 1 if shutil.which("nvidia-smi") else 0
+
+
+GPU = wants_gpu()
+
+
+def results_folder(wildcards, input):
+    """The folder results/<name>, for commands that take it whole."""
+    return os.path.dirname(input.settings)
+
+
+def block_identity(block):
+    """All of the configuration that determines the block's runs, for Snakemake to notice a change."""
+    run = grid.run_settings(SETTINGS, block, 0, classes=0, train_digest="", test_digest="")
+    return json.dumps(vars(run), sort_keys=True)
+
+
+def made_by(name):
+    """What a notebook makes: a figure as PDF and PNG, or a table as CSV and TeX."""
+    folder, endings = ("figures", ("pdf", "png")) if name.startswith("figure") else ("tables", ("csv", "tex"))
+    return [f"{RESULTS}/{folder}/{name}.{ending}" for ending in endings]

@@ -1,0 +1,108 @@
+# From nothing to event stores: check the settings, fetch or make the HDF5 files, bin them, describe them.
+
+FILES = {split: str(layout.data_file(SETTINGS, split)) for split in layout.SPLITS}
+STEPS = grid.time_steps(SETTINGS)
+STORES = {split: [str(layout.store_file(SETTINGS, split, step)) for step in STEPS] for split in layout.SPLITS}
+GIVEN = isinstance(SETTINGS.dataset, DatasetFiles)
+SOURCES = [] if GIVEN else [str(layout.source_file(SETTINGS, split)) for split in layout.SPLITS]
+
+
+rule settings:
+    output:
+        SETTINGS_FILE,
+    log:
+        f"{RESULTS}/logs/settings.log",
+    localrule: True
+    conda:
+        f"../../{ENVIRONMENT}"
+    params:
+        config=json.dumps(to_mapping(SETTINGS)),
+    shell:
+        "spsn settings --json {params.config:q} --out {output} > {log} 2>&1"
+
+
+if SETTINGS.dataset == "shd":
+
+    rule fetch:
+        output:
+            data=protected("results/data/shd/shd_{split}.h5"),
+            source="results/data/shd/shd_{split}.h5.source.json",
+        log:
+            f"{RESULTS}/logs/fetch_{{split}}.log",
+        localrule: True
+        conda:
+            f"../../{ENVIRONMENT}"
+        params:
+            data_dir=f"--data-dir {SETTINGS.data_dir}" if SETTINGS.data_dir else "",
+        shell:
+            "spsn fetch --out {output.data} {params.data_dir} > {log} 2>&1"
+
+
+if SETTINGS.dataset == "synthetic-digits":
+
+    rule digits:
+        input:
+            code=sources.files(sources.DIGITS),
+        output:
+            data=[FILES["train"], FILES["test"]],
+            source=SOURCES,
+        log:
+            f"{RESULTS}/logs/digits.log",
+        conda:
+            f"../../{ENVIRONMENT}"
+        threads: workflow.cores or 1
+        resources:
+            mem_mb=2000,
+        params:
+            train=SETTINGS.synthetic_digits.train,
+            test=SETTINGS.synthetic_digits.test,
+            seed=SETTINGS.synthetic_digits.seed,
+            folder=os.path.dirname(FILES["train"]),
+        shell:
+            "spsn digits --train {params.train} --test {params.test} --seed {params.seed} --out {params.folder}"
+            " --workers {threads} > {log} 2>&1"
+
+
+for step in STEPS:
+    for split in layout.SPLITS:
+
+        rule:
+            name:
+                f"events_{split}_{1000 * step:g}ms"
+            input:
+                data=FILES[split],
+                code=sources.files(sources.EVENTS),
+            output:
+                str(layout.store_file(SETTINGS, split, step)),
+            log:
+                f"{RESULTS}/logs/events_{split}_{1000 * step:g}ms.log",
+            conda:
+                f"../../{ENVIRONMENT}"
+            resources:
+                mem_mb=4000,
+            params:
+                step=step,
+                limit=f"--limit {limit}" if (limit := getattr(SETTINGS.limit, split)) else "",
+            shell:
+                "spsn events --data {input.data} --time-step {params.step} {params.limit} --out {output} > {log} 2>&1"
+
+
+rule describe:
+    input:
+        settings=SETTINGS_FILE,
+        source=SOURCES,
+        train=STORES["train"],
+        test=STORES["test"],
+    output:
+        f"{RESULTS}/data.json",
+    log:
+        f"{RESULTS}/logs/describe.log",
+    conda:
+        f"../../{ENVIRONMENT}"
+    resources:
+        mem_mb=4000,
+    params:
+        source=("--source " + " ".join(SOURCES)) if SOURCES else "",
+    shell:
+        "spsn describe --settings {input.settings} --train {input.train} --test {input.test} {params.source}"
+        " --out {output} > {log} 2>&1"

@@ -1,0 +1,35 @@
+# One job trains one block and declares one record (and the weights) per run. Checkpoints are no outputs: they survive a failed
+# job, and the next one goes on from them. `ancient`: only the parameters of the block itself retrain it.
+
+for block in grid.blocks(SETTINGS):
+
+    rule:
+        name:
+            f"train_{block.job}"
+        input:
+            settings=ancient(SETTINGS_FILE),
+            train=str(layout.store_file(SETTINGS, "train", block.network.time_step)),
+            test=str(layout.store_file(SETTINGS, "test", block.network.time_step)),
+            code=sources.files(sources.TRAINING),
+        output:
+            records=[str(path) for path in layout.record_files(SETTINGS, block)],
+            weights=[str(path) for path in layout.record_files(SETTINGS, block, (".safetensors",))],
+        log:
+            f"{RESULTS}/logs/train_{block.job}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train_{block.job}.tsv"
+        conda:
+            f"../../{ENVIRONMENT}"
+        threads: SETTINGS.execution.threads
+        resources:
+            gpu=GPU,
+            mem_mb=8000,
+            runtime=720,
+        params:
+            block=block.name,
+            seeds=f"{block.seeds[0]}-{block.seeds[-1]}",
+            identity=block_identity(block),
+            results=results_folder,
+        shell:
+            "exec spsn train --settings {input.settings} --block {params.block} --seeds {params.seeds}"
+            " --train {input.train} --test {input.test} --results {params.results} > {log} 2>&1"
