@@ -83,4 +83,5 @@ localrules:
 
 
 onsuccess:
-    write_html_report(log)
+    if os.path.exists(f"{RESULTS}/report/report.pdf"):
+        shell(HTML_REPORT)

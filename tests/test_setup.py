@@ -18,6 +18,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import spsn
+from spsn.replication.report import DEBIAN_PACKAGES
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -127,8 +128,10 @@ def test_git_ignores_what_is_made_and_nothing_that_is_written(tmp_path):
     assert subprocess.run(run, capture_output=True, text=True).stdout.split() == made
 
 
-def test_report_loads_only_the_latex_packages_that_the_setup_looks_for():
-    looked_for = set(re.findall(r"(\w+)\.sty", SCRIPT.read_text()))
+def test_tex_of_the_report_is_what_the_setup_looks_for_and_installs():
+    script = SCRIPT.read_text()
+    assert tuple(re.search(r"TEX_PACKAGES=\((.*)\)", script)[1].split()) == DEBIAN_PACKAGES
+    looked_for = set(re.findall(r"(\w+)\.sty", script))
     for file in (ROOT / "paper").glob("**/*.tex"):
         for names in re.findall(
             r"^[^%\n]*\\usepackage(?:\[[^]]*\])?\{([^}]*)\}", file.read_text(), re.MULTILINE

@@ -11,9 +11,10 @@ cd "$(dirname "$0")/.."
 
 CPU_WHEELS=https://download.pytorch.org/whl/cpu
 TEX_PROGRAMS=(latexmk pdflatex kpsewhich)
-TEX_FILES=(article.cls amsmath.sty booktabs.sty caption.sty fancyhdr.sty float.sty geometry.sty graphicx.sty
-    hyperref.sty longtable.sty microtype.sty siunitx.sty subcaption.sty tabularx.sty xcolor.sty)
-TEX_PACKAGES=(latexmk texlive-latex-base texlive-latex-recommended texlive-fonts-recommended texlive-science)
+TEX_FILES=(article.cls amsmath.sty array.sty booktabs.sty caption.sty fancyhdr.sty fontenc.sty geometry.sty
+    graphicx.sty helvet.sty hyperref.sty inputenc.sty longtable.sty mathpazo.sty microtype.sty natbib.sty
+    textcomp.sty xcolor.sty pplr8t.tfm phvr8t.tfm t1xtt.tfm)
+TEX_PACKAGES=(latexmk texlive-latex-base texlive-latex-recommended texlive-fonts-recommended)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() {

@@ -66,7 +66,9 @@ class CheckpointStore:
 
     def save(self, settings: RunSettings, checkpoint: Checkpoint) -> None:
         """Keep the state of a running run in place of its older one."""
-        _write_tensors(self._stem(settings).with_suffix(".safetensors"), checkpoint.tensors, settings, checkpoint.history)
+        _write_tensors(
+            self._stem(settings).with_suffix(".safetensors"), checkpoint.tensors, settings, checkpoint.history
+        )
 
     def load(self, settings: RunSettings) -> Checkpoint | None:
         """The state of a running run with exactly these settings, or None."""
@@ -154,10 +156,16 @@ def _made_for(about: dict, settings: RunSettings) -> bool:
     return all(about.get(key) == value for key, value in _identity(settings).items())
 
 
-def _write_tensors(path: Path, tensors: dict[str, Tensor], settings: RunSettings, history: History | None) -> None:
+def _write_tensors(
+    path: Path, tensors: dict[str, Tensor], settings: RunSettings, history: History | None
+) -> None:
     about = {**_identity(settings), "history": vars(history) if history else None}
     with whole_file(path) as temporary:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, {"run": json.dumps(about)})
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
+            temporary,
+            {"run": json.dumps(about)},
+        )
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict] | None:

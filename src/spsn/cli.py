@@ -56,7 +56,9 @@ def _settings_commands(of) -> None:
 def _data_commands(of) -> None:
     c = _command(of, "fetch", commands.fetch, "fetch a file of SHD, or take it from a folder, and verify it")
     c.add_argument("--out", type=Path, required=True, help="where shd_train.h5 or shd_test.h5 is to lie")
-    c.add_argument("--data-dir", type=Path, help="a folder that already holds the file; no network is used then")
+    c.add_argument(
+        "--data-dir", type=Path, help="a folder that already holds the file; no network is used then"
+    )
 
     c = _command(of, "digits", commands.digits, "make the synthetic spoken digits")
     c.add_argument("--train", type=int, required=True, help="utterances of the training file")
@@ -75,7 +77,9 @@ def _data_commands(of) -> None:
     c.add_argument("--settings", type=Path, required=True)
     for split in ("train", "test"):
         c.add_argument(f"--{split}", type=Path, nargs="+", required=True, help="event stores")
-    c.add_argument("--source", type=Path, nargs="*", default=[], help="what `fetch` or `digits` wrote beside its files")
+    c.add_argument(
+        "--source", type=Path, nargs="*", default=[], help="what `fetch` or `digits` wrote beside its files"
+    )
     c.add_argument("--out", type=Path, required=True)
 
 
@@ -87,16 +91,22 @@ def _run_commands(of) -> None:
     c.add_argument("--train", type=Path, required=True, help="event store")
     c.add_argument("--test", type=Path, required=True, help="event store")
     c.add_argument("--results", type=Path, required=True, help="results/<name>")
-    c.add_argument("--detached", action="store_true", help="go on when the process that started this one ends")
+    c.add_argument(
+        "--detached", action="store_true", help="go on when the process that started this one ends"
+    )
 
-    c = _command(of, "robustness", commands.robustness, "show trained networks the same input again and again")
+    c = _command(
+        of, "robustness", commands.robustness, "show trained networks the same input again and again"
+    )
     c.add_argument("--settings", type=Path, required=True)
     c.add_argument("--test", type=Path, required=True, help="event store")
     c.add_argument("--results", type=Path, required=True, help="results/<name>, with the runs that are shown")
     c.add_argument("--out-trials", type=Path, required=True)
     c.add_argument("--out-test-set", type=Path, required=True)
 
-    c = _command(of, "evaluate", commands.evaluate, "test weights on a data file (the authors' published ones too)")
+    c = _command(
+        of, "evaluate", commands.evaluate, "test weights on a data file (the authors' published ones too)"
+    )
     c.add_argument("--weights", type=Path, required=True, help=".safetensors of a run, or a published .pt")
     c.add_argument("--model", required=True)
     c.add_argument("--test", type=Path, required=True, help="event store")
@@ -113,7 +123,9 @@ def _timing_commands(of) -> None:
     c.add_argument("--train", type=Path, required=True, help="event store")
     c.add_argument("--out", type=Path, required=True)
 
-    c = _command(of, "time-lengths", commands.time_lengths, "measure one layer against sequence length (Figure 5)")
+    c = _command(
+        of, "time-lengths", commands.time_lengths, "measure one layer against sequence length (Figure 5)"
+    )
     c.add_argument("--settings", type=Path, required=True)
     c.add_argument("--out", type=Path, required=True)
 
@@ -124,7 +136,9 @@ def _report_commands(of) -> None:
     c.add_argument("--list", type=Path, help="a file that names one record a line")
     c.add_argument("--out", type=Path, required=True)
 
-    c = _command(of, "normalise", commands.normalise, "remove times and other chance from an executed notebook")
+    c = _command(
+        of, "normalise", commands.normalise, "remove times and other chance from an executed notebook"
+    )
     c.add_argument("notebook", type=Path)
 
     c = _command(of, "provenance", commands.provenance, "write machine, versions, configuration and commands")

@@ -19,11 +19,12 @@ def settings(options: Options) -> None:
     """Check a configuration and write it."""
     from spsn.settings import from_mapping, to_mapping
 
-    config = options.json if options.json is not None else _merged(options.config)
+    config = options.json if options.json is not None else merged(options.config)
     write_json(options.out, to_mapping(from_mapping(config)))
 
 
-def _merged(paths: list[Path]) -> dict[str, Any]:
+def merged(paths: list[Path]) -> dict[str, Any]:
+    """YAML configurations laid over one another. Raises `SettingsError`."""
     import yaml
 
     merged: dict[str, Any] = {}
@@ -71,7 +72,11 @@ def digits(options: Options) -> None:
     )
     wanted = ("spsn", "espeakng-loader", "numpy", "scipy", "numba")
     versions = {name: v for name, v in provenance.versions().items() if name in wanted}
-    made = {"made by": "synthetic speech (eSpeak NG) through the inner-ear model", "seed": options.seed, **versions}
+    made = {
+        "made by": "synthetic speech (eSpeak NG) through the inner-ear model",
+        "seed": options.seed,
+        **versions,
+    }
     for path in paths:
         write_json(path.with_name(f"{path.name}.source.json"), made)
 
@@ -129,7 +134,9 @@ def _store(path: Path):
 
 def _check_step(wanted: float, found_ms: float, path: Path) -> None:
     if abs(found_ms - 1000.0 * wanted) > 1e-9:
-        raise DataError(f"{path}: is binned in steps of {found_ms:g} ms, but the block needs {1000 * wanted:g} ms")
+        raise DataError(
+            f"{path}: is binned in steps of {found_ms:g} ms, but the block needs {1000 * wanted:g} ms"
+        )
 
 
 def robustness(options: Options) -> None:
@@ -137,7 +144,13 @@ def robustness(options: Options) -> None:
     from spsn.robustness import study
     from spsn.settings import load
 
-    study(load(options.settings), _store(options.test), options.results, options.out_trials, options.out_test_set)
+    study(
+        load(options.settings),
+        _store(options.test),
+        options.results,
+        options.out_trials,
+        options.out_test_set,
+    )
 
 
 def evaluate(options: Options) -> None:

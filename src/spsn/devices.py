@@ -25,7 +25,9 @@ def lease(requested: str) -> Iterator[torch.device]:
     """
     if requested == "cpu" or not torch.cuda.is_available():
         if requested == "cuda":
-            raise SpsnError("execution.device is 'cuda' but no CUDA device can be used; set it to 'auto' or 'cpu'")
+            raise SpsnError(
+                "execution.device is 'cuda' but no CUDA device can be used; set it to 'auto' or 'cpu'"
+            )
         if requested == "auto":
             log.warning("NO GPU FOUND: WORKING ON THE CPU, WHICH IS MANY TIMES SLOWER")
         yield torch.device("cpu")

@@ -7,6 +7,7 @@ their mean over samples and (padded) steps, then the plain mean over batches, th
 
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,9 @@ class TestPass:
 
 
 @torch.no_grad()
-def test(network: StackedNetwork, store: EventStore, *, trial: int = 0, device: str | torch.device = "cpu") -> TestPass:
+def test(
+    network: StackedNetwork, store: EventStore, *, trial: int = 0, device: str | torch.device = "cpu"
+) -> TestPass:
     """Run every sample once; `trial` selects the noise (trial 0 is the one that the run record reports)."""
     batches = Batches(store, network.settings.batch_size, network.seeds)
     predictions, rates = [], []
@@ -42,7 +45,9 @@ def test(network: StackedNetwork, store: EventStore, *, trial: int = 0, device: 
     return TestPass(np.concatenate(predictions, axis=1), per_ms)
 
 
-def by_speaker(predictions: np.ndarray, test_store: EventStore, train_store: EventStore) -> dict[str, dict[str, Any]]:
+def by_speaker(
+    predictions: np.ndarray, test_store: EventStore, train_store: EventStore
+) -> dict[str, dict[str, Any]]:
     """Hits and total of every test speaker, and whether the training file has that speaker too."""
     known = set(np.unique(train_store.speaker).tolist())
     hits = predictions == test_store.label
@@ -58,13 +63,20 @@ def by_speaker(predictions: np.ndarray, test_store: EventStore, train_store: Eve
 
 @torch.no_grad()
 def repeat_sample(
-    network: StackedNetwork, store: EventStore, sample: int, trials: int, *, device: str | torch.device = "cpu"
+    network: StackedNetwork,
+    store: EventStore,
+    sample: int,
+    trials: int,
+    *,
+    device: str | torch.device = "cpu",
 ) -> np.ndarray:
     """The readout's mean potentials (trials, C) of one sample shown again and again, each time with new noise."""
     batch = Batches(store, 1, network.seeds[:1]).gather(np.array([[sample]])).to(device)
     beyond_the_test = -(-len(store) // network.settings.batch_size)  # a step that no test batch uses
     logits = [
-        network(batch, SpikeNoise(network.seeds[:1], Purpose.TEST_SPIKES, trial, beyond_the_test, device)).logits[0, 0]
+        network(
+            batch, SpikeNoise(network.seeds[:1], Purpose.TEST_SPIKES, trial, beyond_the_test, device)
+        ).logits[0, 0]
         for trial in range(trials)
     ]
     return torch.stack(logits).cpu().double().numpy()
@@ -74,7 +86,9 @@ def repeat_test(
     network: StackedNetwork, store: EventStore, trials: int, *, device: str | torch.device = "cpu"
 ) -> np.ndarray:
     """Labels (trials, samples) given to a whole split in repeated passes."""
-    return np.stack([test(network, store, trial=trial, device=device).predictions[0] for trial in range(trials)])
+    return np.stack(
+        [test(network, store, trial=trial, device=device).predictions[0] for trial in range(trials)]
+    )
 
 
 def load_published(path: str | Path) -> dict[str, Tensor]:
@@ -86,8 +100,8 @@ def load_published(path: str | Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         layers = sorted({int(key.split(".")[0]) for key in state})
         return {
-            f"{layers.index(int(key.split('.')[0]))}.{key.split('.')[-1]}": tensor.float() for key, tensor in state.items()
+            f"{layers.index(int(key.split('.')[0]))}.{key.split('.')[-1]}": tensor.float()
+            for key, tensor in state.items()
         }
-    except (OSError, RuntimeError, ValueError, AttributeError, EOFError) as error:
+    except (OSError, RuntimeError, ValueError, AttributeError, EOFError, UnpicklingError) as error:
         raise RecordError(f"{path}: is not a state dict as the authors publish them ({error})") from error
-

@@ -38,7 +38,9 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 def write_json(path: str | os.PathLike, value: object) -> None:
     """Write `value` as indented JSON (NaN refused), lists of numbers on one line, so that `path` appears whole."""
     text = json.dumps(value, indent=1, allow_nan=False)
-    write_text(path, re.sub(r"\[\s+[-+.\deE,\s]*\]", lambda found: " ".join(found.group().split()), text) + "\n")
+    write_text(
+        path, re.sub(r"\[\s+[-+.\deE,\s]*\]", lambda found: " ".join(found.group().split()), text) + "\n"
+    )
 
 
 def write_rows(rows: Iterable[Mapping[str, object]], path: str | os.PathLike, columns: Iterable[str]) -> None:

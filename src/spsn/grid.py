@@ -107,7 +107,9 @@ def blocks(settings: Settings) -> list[Block]:
             for condition in conditions(settings, name):
                 for first in range(0, experiment.seeds, size):
                     seeds = tuple(range(first, min(first + size, experiment.seeds)))
-                    found.append(Block(name, model, condition, seeds, experiment.network, experiment.training))
+                    found.append(
+                        Block(name, model, condition, seeds, experiment.network, experiment.training)
+                    )
     return found
 
 

@@ -41,4 +41,3 @@ def illustrate(network: NetworkSettings, time_step: float = 0.001, seed: int = 0
         for model, (u, s) in traces.items()
         for t in range(len(drive))
     ]
-

@@ -86,15 +86,23 @@ class StackedNetwork(nn.Module):
         self.integrator = LeakyIntegrator(*constants) if self.kind.spiking else None
         sizes = [INPUTS] + [settings.hidden_size] * settings.hidden_layers + [settings.classes]
         initial = [initial_parameters(sizes, seed, self.kind.spiking) for seed in self.seeds]
-        self.weights = nn.ParameterList(torch.stack([w[i] for w, _ in initial]) for i in range(len(sizes) - 1))
+        self.weights = nn.ParameterList(
+            torch.stack([w[i] for w, _ in initial]) for i in range(len(sizes) - 1)
+        )
         self.biases = nn.ParameterList(torch.stack([b[i] for _, b in initial]) for i in range(len(sizes) - 1))
 
-    def forward(self, inputs: Batch | Tensor, noise: Noise | None = None, lengths: Sequence[int] = ()) -> Output:
+    def forward(
+        self, inputs: Batch | Tensor, noise: Noise | None = None, lengths: Sequence[int] = ()
+    ) -> Output:
         """Logits and rates of a batch of events, or of dense input (S, B, T, 700) whose runs have `lengths`.
 
         `noise(layer, shape, lengths)` gives the uniforms of stochastic neurons; left out, torch's generator draws them.
         """
-        lengths = inputs.lengths if isinstance(inputs, Batch) else tuple(lengths) or (inputs.shape[2],) * len(inputs)
+        lengths = (
+            inputs.lengths
+            if isinstance(inputs, Batch)
+            else tuple(lengths) or (inputs.shape[2],) * len(inputs)
+        )
         signal, rates, alive = inputs, [], None
         for layer in range(self.settings.hidden_layers):
             x = self._affine(layer, signal)  # (S, B, T, N)
@@ -115,7 +123,9 @@ class StackedNetwork(nn.Module):
         if isinstance(signal, Batch):
             return event_sum(signal, weight) + bias[:, None, None, :]
         runs, samples, steps, width = signal.shape
-        flat = torch.baddbmm(bias.unsqueeze(1), signal.reshape(runs, samples * steps, width), weight.transpose(1, 2))
+        flat = torch.baddbmm(
+            bias.unsqueeze(1), signal.reshape(runs, samples * steps, width), weight.transpose(1, 2)
+        )
         return flat.view(runs, samples, steps, -1)
 
     def _read(self, signal: Tensor, alive: Tensor | None, lengths: tuple[int, ...]) -> Tensor:
@@ -144,11 +154,11 @@ class StackedNetwork(nn.Module):
         return mean_coefficients(self.integrator.alpha, self.integrator.beta, steps)
 
     def run_state(self, run: int) -> dict[str, Tensor]:
-        """The parameters of one run, detached, on the CPU: `0.weight` (out, in), `0.bias` (out,), `1.weight`, ..."""
+        """A copy of one run's parameters on the CPU: `0.weight` (out, in), `0.bias` (out,), `1.weight`, ..."""
         state = {}
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            state[f"{layer}.weight"] = weight[run].detach().cpu().contiguous()
-            state[f"{layer}.bias"] = bias[run].detach().cpu().contiguous()
+            state[f"{layer}.weight"] = weight[run].detach().cpu().clone()
+            state[f"{layer}.bias"] = bias[run].detach().cpu().clone()
         return state
 
     def load_run_state(self, run: int, state: dict[str, Tensor]) -> None:
@@ -185,6 +195,8 @@ def own_steps(lengths: Sequence[int], like: Tensor) -> Tensor | None:
 def event_sum(batch: Batch, weight: Tensor) -> Tensor:
     """Layer 1 from events: the sum of the weight rows of every spike, (S, B, T, N), for weights (S, N, 700)."""
     runs, samples, steps = batch.shape
-    rows = weight.transpose(1, 2).reshape(runs * INPUTS, -1).contiguous()  # contiguous rows take the fast path
+    rows = (
+        weight.transpose(1, 2).reshape(runs * INPUTS, -1).contiguous()
+    )  # contiguous rows take the fast path
     total = nn.functional.embedding_bag(batch.channels, rows, batch.offsets.reshape(-1), mode="sum")
     return total.view(runs, samples, steps, -1)

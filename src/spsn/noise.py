@@ -77,7 +77,9 @@ def _key(seed: int, purpose: Purpose, layer: int) -> tuple[int, int]:
     return seed, int(purpose) + 256 * layer
 
 
-def words(seed: int, purpose: Purpose, count: int, *, epoch: int = 0, step: int = 0, layer: int = 0) -> np.ndarray:
+def words(
+    seed: int, purpose: Purpose, count: int, *, epoch: int = 0, step: int = 0, layer: int = 0
+) -> np.ndarray:
     """`count` random words, uint32 (count,): elements 0 ... count-1 at index 0."""
     out = np.empty((1, 1, count), np.uint32)
     _fill_words(out, *_key(seed, purpose, layer), step, epoch)

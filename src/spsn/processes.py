@@ -34,7 +34,9 @@ def _watch(parent: int, grandparent: int | None) -> None:
     while True:
         time.sleep(INTERVAL)
         if os.getppid() != parent or (grandparent is not None and parent_of(parent) != grandparent):
-            print("the process that started this one has ended; so does this one", file=sys.stderr, flush=True)
+            print(
+                "the process that started this one has ended; so does this one", file=sys.stderr, flush=True
+            )
             os._exit(TERMINATED)
 
 

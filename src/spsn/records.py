@@ -84,9 +84,13 @@ def read_record(path: str | Path) -> RunRecord:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read as a run record ({error}); delete it and train again") from error
+        raise RecordError(
+            f"{path}: cannot be read as a run record ({error}); delete it and train again"
+        ) from error
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-        raise RecordError(f"{path}: is not a run record of schema version {SCHEMA_VERSION}; delete it and train again")
+        raise RecordError(
+            f"{path}: is not a run record of schema version {SCHEMA_VERSION}; delete it and train again"
+        )
     return RunRecord(
         settings=_part(RunSettings, content.get("settings"), path, "settings"),
         result=_part(Result, content.get("result"), path, "result"),

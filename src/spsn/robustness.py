@@ -42,7 +42,9 @@ def study(settings: Settings, store: EventStore, results: Path, out_trials: Path
         path = results / "runs" / "accuracy" / model / wanted.condition / f"seed{wanted.seed}.json"
         record = read_record(path)
         if record.settings.test_digest != store.digest:
-            raise DataError(f"{path}: was tested on other spikes than the event store holds; run the workflow again")
+            raise DataError(
+                f"{path}: was tested on other spikes than the event store holds; run the workflow again"
+            )
         network = load_network(record, path.with_suffix(".safetensors"))
         trials += _trial_rows(network, store, wanted.sample, wanted.trials)
         test_set += _test_set_rows(network, store, wanted.trials)

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, Literal
 
-from spsn.settings import INHERITED, AccuracyExperiment, LossModeExperiment, RegularizationExperiment, Settings
+from spsn.settings import (
+    INHERITED,
+    AccuracyExperiment,
+    LossModeExperiment,
+    RegularizationExperiment,
+    Settings,
+)
 
 SCALARS = {int: "integer", float: "number", str: "string", bool: "boolean"}
 INHERITING = (AccuracyExperiment, RegularizationExperiment, LossModeExperiment)

@@ -220,7 +220,9 @@ def load(path: str | Path) -> Settings:
     try:
         config = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: cannot be read as settings ({error}); make it with `spsn settings`") from error
+        raise SettingsError(
+            f"{path}: cannot be read as settings ({error}); make it with `spsn settings`"
+        ) from error
     return from_mapping(config)
 
 
@@ -282,7 +284,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple) or not value:
-            raise SettingsError(f"configuration: {where} must be a list with at least one entry, not {value!r}")
+            raise SettingsError(
+                f"configuration: {where} must be a list with at least one entry, not {value!r}"
+            )
         return tuple(_convert(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):

@@ -12,7 +12,14 @@ PACKAGE = Path(__file__).parent
 
 EVENTS = ("data/shd.py", "data/events.py")
 FETCH = ("data/fetch.py", "data/shd.py")
-DIGITS = ("data/speech.py", "data/espeak.py", "data/utterances.py", "data/inner_ear.py", "data/membrane.py", "data/shd.py")
+DIGITS = (
+    "data/speech.py",
+    "data/espeak.py",
+    "data/utterances.py",
+    "data/inner_ear.py",
+    "data/membrane.py",
+    "data/shd.py",
+)
 NETWORK = (
     "noise.py",
     "network.py",

@@ -122,7 +122,9 @@ def train_epoch(stack: Stack, batches: Batches, samples: int) -> None:
     seconds = time.perf_counter() - started
     for run, history, loss, hit in zip(stack.runs, stack.histories, mean_losses, hits.tolist(), strict=True):
         if not torch.isfinite(torch.tensor(loss)):
-            raise TrainingError(f"the loss became {loss} in epoch {epoch + 1}; settings of the run: {asdict(run)}")
+            raise TrainingError(
+                f"the loss became {loss} in epoch {epoch + 1}; settings of the run: {asdict(run)}"
+            )
         history.train_loss.append(loss)
         history.train_accuracy.append(hit / samples)
         history.epoch_seconds.append(seconds / len(stack.runs))
@@ -260,5 +262,3 @@ def peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-

@@ -12,12 +12,14 @@ from matplotlib.figure import Figure
 from spsn.files import write_json, write_text
 from spsn.grid import TRAINED, blocks
 from spsn.replication import report
+from spsn.replication.claims import write_claims
 from spsn.replication.tables import write_table1, write_table2
 from spsn.settings import Settings, from_mapping, to_mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 TEX = ROOT / "paper" / "report.tex"
 REPORTED = ROOT / "paper" / "reported.csv"
+CLAIMS = ROOT / "paper" / "claims.yaml"
 WORDS = "zero one two three four five six seven eight nine null eins zwei drei vier fünf sechs sieben acht neun".split()
 TEST_TOTAL = 200
 ACCURACY = {"lif": 0.62, "spsn-sb": 0.66, "spsn-gs": 0.58, "non-spiking": 0.44}
@@ -53,6 +55,7 @@ def write(folder: Path, settings: Settings) -> Path:
     _csv(folder / "robustness/test_set.csv", test_set())
     write_table1(folder, settings)
     write_table2(folder, REPORTED, settings)
+    write_claims(folder, CLAIMS, settings)
     for number in range(1, 7):
         figure(folder / f"figures/figure{number}.pdf", 3.5 if number < 3 else 7.16)
     content = {"config": to_mapping(settings), "machine": MACHINE, "versions": VERSIONS, "git_commit": "0123abc-dirty"}

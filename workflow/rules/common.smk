@@ -5,6 +5,13 @@ COMMAND = "snakemake --cores all" + "".join(
     f" --configfile {path}" for path in CONFIG_FILES if path != "config/paper.yaml"
 )
 
+# Snakemake's own report can only be made once everything stands; failing it must not fail what is done.
+HTML_REPORT = (
+    f"snakemake --cores 1 --nolock --quiet all --report {RESULTS}/report/report.html"
+    f" --configfile {' '.join(CONFIG_FILES)} > {RESULTS}/logs/report_html.log 2>&1"
+    f" || echo 'report.html could not be made; see {RESULTS}/logs/report_html.log'"
+)
+
 
 def wants_gpu():
     """1 where a job is to hold a GPU: always on a cluster unless the CPU is asked for, here only if there is one."""

@@ -25,7 +25,7 @@ if SETTINGS.dataset == "shd":
 
     rule fetch:
         output:
-            data=protected("results/data/shd/shd_{split}.h5"),
+            data="results/data/shd/shd_{split}.h5",
             source="results/data/shd/shd_{split}.h5.source.json",
         log:
             f"{RESULTS}/logs/fetch_{{split}}.log",

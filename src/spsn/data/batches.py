@@ -125,11 +125,16 @@ class Batches:
     def gather(
         self, samples: np.ndarray, shifts: np.ndarray | None = None, zooms: np.ndarray | None = None
     ) -> Batch:
-        """The batch of `samples` (S, B), with shifts in channels and zooms (S, B), into the reused buffer."""
+        """The batch of `samples` (S, B), with shifts in channels and zooms (S, B), into the reused buffer.
+
+        Raises ValueError for zooms that are not between 0 and 2: the buffer's size relies on it.
+        """
         store = self.store
-        samples = np.array(samples, dtype=np.int64)  # a writable copy
+        samples = np.array(samples, dtype=np.int64, order="C")  # a writable copy
         shifts = np.zeros(samples.shape) if shifts is None else np.ascontiguousarray(shifts)
         zooms = np.ones(samples.shape) if zooms is None else np.ascontiguousarray(zooms)
+        if not ((zooms > 0) & (zooms < 2)).all():
+            raise ValueError("zooms must lie between 0 and 2")
         lengths = store.length[samples].max(axis=1)
         steps = int(lengths.max())
         self._reserve(samples, zooms, steps)
@@ -145,7 +150,7 @@ class Batches:
         )
 
     def _reserve(self, samples: np.ndarray, zooms: np.ndarray, steps: int) -> None:
-        """Room for the most events a batch can have: a zoom s repeats a row or column at most ceil(s) times."""
+        """Room for the most events a batch can have: a zoom s < 2 repeats a row or column at most ceil(s) times."""
         events = self.store.offsets[samples + 1] - self.store.offsets[samples]
         room = int((events * np.ceil(zooms) ** 2).sum())
         if room >= 2**31:

@@ -136,7 +136,13 @@ def table(n_fft: int, sample_rate: int, bins: int) -> tuple[np.ndarray, ...]:
     """
     w = 2 * np.pi * frequencies(n_fft, sample_rate)[:bins]
     blocks = np.split(COCHLEA.places(), CHANNELS // BLOCK)
-    return tuple(velocity(w[: _reach(w, block[0])], block).astype(np.complex64) for block in blocks)
+    return tuple(_responses(w[: _reach(w, block[0])], block) for block in blocks)
+
+
+def _responses(w: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return `velocity` in single precision, made piece by piece: intermediate results stay in the cache."""
+    pieces = np.array_split(w, len(w) // 1024 + 1)
+    return np.concatenate([velocity(piece, places).astype(np.complex64) for piece in pieces], axis=1)
 
 
 def _reach(w: np.ndarray, place: float) -> int:

@@ -123,7 +123,7 @@ def make_digits(
     SpsnError without eSpeak NG. Source of the layout: `spsn.data.shd`.
     """
     splits = plan(train, test, seed)
-    rows = _heard(splits[0] + splits[1], seed, workers, progress)
+    rows = hear_all(splits[0] + splits[1], seed, workers, progress)
     paths = []
     for utterances, part in zip(splits, (rows[:train], rows[train:]), strict=True):
         path = Path(folder) / f"synthetic_digits_{utterances[0].split}.h5"
@@ -147,9 +147,13 @@ def _spike_file(utterances: list[Utterance], rows: list[tuple[np.ndarray, np.nda
     )
 
 
-def _heard(
-    utterances: list[Utterance], seed: int, workers: int, progress: Callable[[int, int], None] | None
+def hear_all(
+    utterances: Sequence[Utterance],
+    seed: int,
+    workers: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return what `spikes_of` returns, by `workers` processes; `progress(done, total)` counts them."""
     chunks = [utterances[i : i + CHUNK] for i in range(0, len(utterances), CHUNK)]
     seeds = [seed] * len(chunks)
     rows: list[tuple[np.ndarray, np.ndarray]] = []

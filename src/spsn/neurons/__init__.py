@@ -30,7 +30,9 @@ class ModelKind:
 MODELS: dict[str, ModelKind] = {
     "lif": ModelKind(
         "LIF",
-        lambda tau_mem, tau_syn, time_step, threshold, reset: LIF(tau_mem, tau_syn, time_step, threshold, reset),
+        lambda tau_mem, tau_syn, time_step, threshold, reset: LIF(
+            tau_mem, tau_syn, time_step, threshold, reset
+        ),
         spiking=True,
         stochastic=False,
     ),
@@ -46,7 +48,5 @@ MODELS: dict[str, ModelKind] = {
         spiking=True,
         stochastic=True,
     ),
-    "non-spiking": ModelKind(
-        "Non-spiking", lambda *unused: NonSpiking(), spiking=False, stochastic=False
-    ),
+    "non-spiking": ModelKind("Non-spiking", lambda *unused: NonSpiking(), spiking=False, stochastic=False),
 }

@@ -48,7 +48,11 @@ def impulse_response(alpha: float, beta: float, steps: int) -> np.ndarray:
         response = (1 - beta) * (alpha ** (n + 1) - beta ** (n + 1)) / (alpha - beta)
     else:
         large, small = max(alpha, beta), min(alpha, beta)
-        ratio = np.expm1((n + 1) * math.log(small / large)) / math.expm1(math.log(small / large)) if small > 0 else 1.0
+        ratio = (
+            np.expm1((n + 1) * math.log(small / large)) / math.expm1(math.log(small / large))
+            if small > 0
+            else 1.0
+        )
         response = (1 - beta) * large**n * ratio
     response.setflags(write=False)
     return response
@@ -100,7 +104,9 @@ def mean_coefficients(alpha: float, beta: float, steps: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def _chunk_matrices(alpha: float, beta: float, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+def _chunk_matrices(
+    alpha: float, beta: float, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, ...]:
     """Matrices of one chunk of L steps.
 
     local (L+2, L): potentials of the chunk from rest, then its final current and potential

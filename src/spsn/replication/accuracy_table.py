@@ -1,5 +1,4 @@
-"""Table II: test accuracy in percent, the paper's mean and spread beside mean, sd and 95 % interval over
-seeds.
+"""Table II: test accuracy in per cent, the paper's mean and spread beside our mean, sd and 95 % interval.
 
 The third column of the paper's table is trained with the thresholds of its Table I. The threshold that does
 best here has a line of its own, marked as chosen on the test set: it is a maximum, not an estimate.
@@ -24,13 +23,12 @@ SPEAKERS = {"seen": "speakers in the training file", "unseen": "speakers not in 
 
 
 def table2(runs: pd.DataFrame, reported: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """A line for each model and training of the paper's Table II that the configuration has; accuracies in
-    percent.
+    """A line for each model and training of the paper's Table II that the configuration has, in per cent.
 
     `runs` is `read_runs`' table, `reported` is `read_reported`'s. Columns: model, condition, rate_threshold
     (spikes per time step and neuron), paper, paper_spread, mean, sd, low, high, n over seeds; the same five
     for the speakers that are in the training file (`seen_`) and those that are not (`unseen_`), NaN where the
-    data have none; chance; note; comparable (bool: whether the paper's number may be held against ours).
+    data have none; chance; note; comparable (bool: whether the paper's numbers may be held against these).
     """
     values = reported[reported.quantity == "test_accuracy"].set_index(["model", "condition"])
     rows = []
@@ -43,9 +41,7 @@ def table2(runs: pd.DataFrame, reported: pd.DataFrame, settings: Settings) -> pd
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """`table2` for the eye: model, training, paper, ours, 95 % interval, seeds, [seen, unseen,] note, all but
-    seeds text.
-    """
+    """`table2` for the eye: model, training, paper, ours, 95 % interval, seeds, [seen, unseen,] note."""
     columns = {
         "model": [model_look(model).label for model in table.model],
         "training": [_training(*pair) for pair in zip(table.condition, table.rate_threshold, strict=True)],
@@ -57,7 +53,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     if table.unseen_mean.notna().any():
         for name in SPEAKERS:
             pairs = zip(table[f"{name}_mean"], table[f"{name}_sd"], strict=True)
-            columns[name] = [spread_text(*pair, "%") for pair in pairs]
+            columns[name] = [spread_text(*pair, "%", decimals=1) for pair in pairs]
     return pd.DataFrame(columns).assign(note=table.note)
 
 
@@ -75,11 +71,11 @@ def to_tex(table: pd.DataFrame, settings: Settings) -> str:
     table_lines = latex.tabular(columns, [cell(name) for name in body], lines)
     notes = [rf"\textsuperscript{{{mark}}} {cell(note)}" for note, mark in marks.items()]
     notes += map(cell, _notes(table, settings))
-    width = len(body.columns)
-    form = rf"\multicolumn{{{width}}}{{@{{}}p{{0.95\linewidth}}@{{}}}}"
-    below = "\n".join(rf"{form}{{\footnotesize {note}}} \\" for note in notes)
-    head = "{\\footnotesize\\setlength{\\tabcolsep}{4.5pt}%\n"
-    return head + table_lines.replace(r"\end{tabular}", below + "\n\\end{tabular}") + "}\n"
+    below = "\\\\\n".join(notes)
+    return (
+        "{\\footnotesize\\setlength{\\tabcolsep}{4pt}%\n"
+        f"{table_lines}\\par\\smallskip\n\\noindent\\parbox{{\\linewidth}}{{\\raggedright {below}}}}}\n"
+    )
 
 
 _NUMBERS = ("mean", "sd", "low", "high", "n")

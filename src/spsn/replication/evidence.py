@@ -2,12 +2,13 @@
 
 A path names numbers the way the results are laid out:
 
-    accuracy/lif/augmented/test_accuracy          a column of tables/runs.csv for the runs of that folder
-    regularization/spsn-sb/published/...          the runs with the threshold that the paper's Table I names
-    regularization/spsn-gs/nearest-25/...         the threshold whose mean rate is nearest 25 spikes/ms
-    (within 2 x) regularization/spsn-gs/below-25/...           every threshold whose mean rate is below
-    (above-50: above) epoch/lif/paper/seconds_per_epoch             model, implementation and column of
-    timing/epoch.csv sequence_length/lif/paper/seconds             the same of timing/sequence_length.csv
+    accuracy/lif/augmented/test_accuracy        a column of tables/runs.csv for the runs of that folder
+    regularization/spsn-sb/published/...        the runs with the threshold that the paper's Table I names
+    regularization/spsn-gs/nearest-25/...       the threshold whose mean rate is nearest 25 spikes/ms
+    regularization/spsn-gs/below-25/...         every threshold whose mean rate is below (above-50: above)
+    regularization/spsn-gs/all/...              every threshold
+    epoch/lif/paper/seconds_per_epoch           model, implementation and column of timing/epoch.csv
+    sequence_length/lif/paper/seconds           the same of timing/sequence_length.csv
 
 Accuracies become per cent. Which threshold a rate selects never depends on an accuracy.
 """
@@ -124,6 +125,8 @@ def _conditions(settings: Settings, own: pd.DataFrame, model: str, name: str) ->
         if theta is None or regularized_name(theta) not in set(own.condition):
             raise NotTested(f"{model} is not trained with the paper's threshold")
         return [regularized_name(theta)]
+    if name == "all":
+        return list(own.condition)
     kind, _, number = name.partition("-")
     if kind not in ("nearest", "below", "above"):
         if name not in set(own.condition):

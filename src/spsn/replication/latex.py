@@ -125,6 +125,11 @@ def definitions(macros: Mapping[str, str], switches: Mapping[str, bool]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def stacked(*lines: str) -> str:
+    """Short lines, one above the other, in one cell of a table's head; flush right as numbers are."""
+    return r"\shortstack[r]{" + r"\\".join(lines) + "}"
+
+
 def tabular(columns: str, head: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
     """A booktabs table; `columns` is LaTeX's column specification, the cells are LaTeX already."""
     body = rows(row(*line) for line in lines)

@@ -1,8 +1,8 @@
 """Executed notebooks that depend on their inputs alone.
 
-papermill writes into each notebook it executes when and how long it ran, where the notebook lay and with which
-version; the kernel adds the time of every message and a new id for the cell that holds the parameters. None of it
-says anything about the result, and all of it changes from run to run: `normalise` takes it out.
+papermill writes into each notebook it executes when and how long it ran, where the notebook lay and with
+which version; the kernel adds the time of every message and a new id for the cell that holds the parameters.
+None of it says anything about the result, and all of it changes from run to run: `normalise` takes it out.
 """
 
 import os
@@ -14,7 +14,7 @@ import nbformat
 from spsn.errors import SpsnError
 from spsn.files import write_text
 
-# Folder of a kernel's temporary sources, as it stands in warnings; addresses in the texts of nameless objects.
+# A kernel's temporary sources, as they stand in warnings; addresses in the texts of nameless objects.
 _VOLATILE = (
     (re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py"), "<cell>"),
     (re.compile(r"\b0x[0-9a-fA-F]{6,}\b"), "0x0"),
@@ -29,7 +29,7 @@ def normalise(path: str | Path) -> None:
     """
     try:
         notebook = nbformat.read(str(path), as_version=4)
-    except (OSError, ValueError, AttributeError, nbformat.ValidationError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, nbformat.ValidationError) as error:
         raise SpsnError(f"{path}: cannot be read as a notebook ({error}); execute it again") from error
     kernel = notebook.metadata.get("kernelspec", {})
     notebook.metadata = {"kernelspec": kernel, "language_info": {"name": kernel.get("language", "python")}}

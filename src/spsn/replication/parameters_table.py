@@ -30,8 +30,8 @@ _PARAMETERS = (
     ("loss function", "", "", ".loss"),
     ("optimizer", "", "", ".optimizer"),
     ("learning rate", "", "", "training.learning_rate"),
-    ("rate threshold, SPSN-SB", "theta_reg", "spikes per step and neuron", ".theta.spsn-sb"),
-    ("rate threshold, SPSN-GS", "theta_reg", "spikes per step and neuron", ".theta.spsn-gs"),
+    ("rate threshold, SPSN-SB", "theta_reg", "per step and neuron", ".theta.spsn-sb"),
+    ("rate threshold, SPSN-GS", "theta_reg", "per step and neuron", ".theta.spsn-gs"),
     ("runs of each setting", "", "", "seeds"),
     ("data set", "", "", ".dataset"),
 )
@@ -43,8 +43,7 @@ _CLASSES_OF_SHD = 20
 def table1(settings: Settings, classes: int | None = None) -> pd.DataFrame:
     """Columns parameter, symbol, paper, ours (both text), unit, differs (bool).
 
-    `classes` is the number that the data have; without it that of SHD's words, which the synthetic digits
-    share.
+    `classes` is the number that the data have (None: that of SHD's words, which the synthetic digits share).
     """
     if classes is None and settings.dataset in ("shd", "synthetic-digits"):
         classes = _CLASSES_OF_SHD
@@ -70,7 +69,8 @@ def to_tex(table: pd.DataFrame) -> str:
         (cell(r.parameter), _symbol(r.symbol), cell(r.paper), cell(r.ours) + r"\,*" * r.differs, cell(r.unit))
         for r in table.itertuples()
     ]
-    return latex.tabular("@{}lllll@{}", ("parameter", "symbol", "paper", "here", "unit"), lines) + "\n"
+    head = ("parameter", "symbol", "paper", "here", "unit")
+    return f"{{\\small\n{latex.tabular('@{}lllll@{}', head, lines)}}}\n"
 
 
 def _flat(config: Mapping[str, Any], classes: int | None) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def read_csv(path: str | Path, columns: Iterable[str], **options: Any) -> pd.Dat
     if not Path(path).is_file():
         raise RecordError(f"{path}: is missing; {again}")
     try:
-        table = pd.read_csv(path, float_precision="round_trip", **options)
+        table = pd.read_csv(path, **options)
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read as a table ({error}); delete it and {again}") from error
     absent = [name for name in columns if name not in table]

@@ -1,9 +1,10 @@
 """One look for every figure: colours, markers, widths, and how a figure becomes a file.
 
 Colours are Okabe and Ito's (Color Universal Design, 2008), told apart with any colour vision; each model also
-has its own marker, line style and hatch, so that a grey print keeps them apart. Widths are those of the IEEE
-two-column page: 3.5 in one column, 7.16 in both; text is 6 to 8 pt at that size. Only matplotlib's own font
-is used and no date is written, so equal tables give equal bytes.
+has its own marker, line style and hatch, so that a grey print keeps them apart. A figure is as wide as one
+column of an IEEE page (3.5 in) or as the report's text (6.69 in, which fits IEEE's 7.16 too): printed at its
+own size, its text has 6 to 8 pt. Only matplotlib's own font is used and no date is written, so equal tables
+give equal bytes.
 """
 
 import functools
@@ -20,7 +21,7 @@ from matplotlib.figure import Figure
 
 from spsn.files import whole_file
 
-COLUMN, PAGE = 3.5, 7.16  # inches
+COLUMN, PAGE = 3.5, 6.69  # inches
 DOTS_PER_INCH = 200
 INK, FAINT = "#222222", "#767676"
 

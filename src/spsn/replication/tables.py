@@ -2,10 +2,12 @@
 `results/<name>/tables/`.
 """
 
+import json
 from pathlib import Path
 
 import pandas as pd
 
+from spsn.errors import RecordError
 from spsn.files import write_text
 from spsn.replication import accuracy_table, parameters_table
 from spsn.replication.accuracy_table import readable, table2
@@ -34,20 +36,23 @@ def read_reported(path: str | Path) -> pd.DataFrame:
 
 
 def write_table1(results: str | Path, settings: Settings) -> None:
-    """Write `tables/table1.csv` and `.tex` below `results`; the number of classes is that of
-    `tables/runs.csv`.
-    """
-    folder = Path(results) / "tables"
-    table = table1(settings, int(read_runs(folder / "runs.csv").classes.iloc[0]))
-    write_csv(table, folder / "table1.csv")
-    write_text(folder / "table1.tex", parameters_table.to_tex(table))
+    """Write `tables/table1.csv` and `.tex` below `results`; its `data.json` states the number of classes."""
+    folder = Path(results)
+    table = table1(settings, _classes(folder / "data.json"))
+    write_csv(table, folder / "tables" / "table1.csv")
+    write_text(folder / "tables" / "table1.tex", parameters_table.to_tex(table))
 
 
 def write_table2(results: str | Path, reported: str | Path, settings: Settings) -> None:
-    """Write `tables/table2.csv` (numbers) and `.tex` (as `readable`) below `results` from its
-    `tables/runs.csv`.
-    """
+    """Write `tables/table2.csv` (numbers) and `.tex` (as `readable`) below `results`, from its run table."""
     folder = Path(results) / "tables"
     table = table2(read_runs(folder / "runs.csv"), read_reported(reported), settings)
     write_csv(table, folder / "table2.csv")
     write_text(folder / "table2.tex", accuracy_table.to_tex(table, settings))
+
+
+def _classes(path: Path) -> int:
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["splits"]["test"]["classes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"{path}: states no number of classes ({error!r}); run snakemake again") from error

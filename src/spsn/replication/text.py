@@ -4,12 +4,21 @@
 """
 
 import re
-from math import isfinite, isinf
+from math import inf, isfinite, isinf
 
 from spsn.replication import latex
 
 ABSENT = "-"
-_DECIMALS = {"%": 2, "points": 2, "spikes/ms": 1, "exponent": 2, "points per doubling": 2}
+_DECIMALS = {
+    "%": 2,
+    "points": 2,
+    "points per doubling": 2,
+    "exponent": 2,
+    "spikes/ms": 1,
+    "s": 2,
+    "labels": 0,
+}
+_LIMITS = {"%": (0.0, 100.0), "spikes/ms": (0.0, inf)}
 _SYMBOLS = {
     "±": r"\ensuremath{\pm}",
     "≥": r"\ensuremath{\geq}",
@@ -19,27 +28,32 @@ _SYMBOLS = {
 }
 
 
-def number_text(value: float, unit: str) -> str:
-    """`value` with the decimals of its unit; units without any of their own have three significant digits."""
+def number_text(value: float, unit: str, decimals: int | None = None) -> str:
+    """`value` with `decimals`, else those of its unit, else about three digits."""
     if not isfinite(value):
         return ABSENT
-    if unit in _DECIMALS:
-        text = f"{value:.{_DECIMALS[unit]}f}"
-    else:
-        size = abs(value)
-        text = f"{value:.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.3g}"
+    size = abs(value)
+    if decimals is None:
+        decimals = _DECIMALS.get(unit, 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 else 4)
+    text = f"{value:.{decimals}f}"
     return re.sub(r"^-(?=[0.]*$)", "", text).replace("-", "−")
 
 
-def spread_text(mean: float, spread: float, unit: str) -> str:
+def spread_text(mean: float, spread: float, unit: str, decimals: int | None = None) -> str:
     """`mean ± spread`, the mean alone where no spread is known, a dash where there is nothing."""
     if not isfinite(mean):
         return ABSENT
-    return number_text(mean, unit) + (f" ± {number_text(spread, unit)}" if isfinite(spread) else "")
+    text = number_text(mean, unit, decimals)
+    return f"{text} ± {number_text(spread, unit, decimals)}" if isfinite(spread) else text
 
 
 def interval_text(low: float, high: float, unit: str) -> str:
-    """`low to high`; one-sided where an end is infinite; a dash where the interval is not known."""
+    """`low to high`; one-sided where an end is infinite; a dash where the interval is not known.
+
+    Shares and rates end at 0, shares at 100 %: what a t interval of few seeds has beyond cannot be.
+    """
+    if unit in _LIMITS and isfinite(low) and isfinite(high):
+        low, high = max(low, _LIMITS[unit][0]), min(high, _LIMITS[unit][1])
     if isinf(high) and isfinite(low):
         return f"≥ {number_text(low, unit)}"
     if isinf(low) and isfinite(high):

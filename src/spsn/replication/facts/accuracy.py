@@ -8,6 +8,10 @@ from spsn.replication.statistics import share, summarize
 from spsn.replication.style import MODELS, model_look
 
 CONDITIONS = ("basic", "augmented")
+COLUMNS = (
+    *("experiment", "model", "condition", "seed", "test_accuracy", "train_accuracy", "test_hits", "test_total"),
+    *("spikes_per_ms", "epochs", "epoch_seconds", "device"),
+)
 
 
 def accuracy_macros(runs: pd.DataFrame, classes: int) -> tuple[dict[str, str], dict[str, bool]]:

@@ -4,13 +4,15 @@ import pandas as pd
 
 from spsn.replication import latex
 
+COLUMNS = ("verdict", "holds_here")
 VERDICTS = ("replicated", "not replicated", "undecided", "not comparable")
+HERE = ("yes", "no", "undecided", "not tested")
 
 
 def claims_macros(claims: pd.DataFrame) -> dict[str, str]:
-    """How many claims there are and how many have each verdict."""
-    counts = claims.verdict.value_counts()
-    macros = {
-        f"Claims{latex.letters(verdict)}": latex.integer(counts.get(verdict, 0)) for verdict in VERDICTS
+    """How many claims there are, how many have each verdict, and how many hold on these data."""
+    return {
+        "ClaimsCount": latex.integer(len(claims)),
+        **{f"Claims{latex.letters(v)}": latex.integer((claims.verdict == v).sum()) for v in VERDICTS},
+        **{f"ClaimsHere{latex.letters(v)}": latex.integer((claims.holds_here == v).sum()) for v in HERE},
     }
-    return macros | {"ClaimsCount": latex.integer(len(claims))}

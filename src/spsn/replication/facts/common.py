@@ -6,7 +6,7 @@ from spsn.replication import latex
 
 
 def spread(values: pd.Series, decimals: int, unit: str = "") -> str:
-    """Mean and standard deviation over seeds; the value alone where there is one; a dash where there is none."""
+    """Mean and standard deviation over seeds; one value alone as it is; a dash where there is none."""
     if values.empty:
         return latex.ABSENT
     mean = latex.fixed(float(values.mean()), decimals)
@@ -18,3 +18,8 @@ def spread(values: pd.Series, decimals: int, unit: str = "") -> str:
 def distinct(values: pd.Series) -> str:
     """The different entries of a column, in order, as a list."""
     return latex.listed(latex.escape(value) for value in sorted(set(values.dropna().astype(str))))
+
+
+def whole_numbers(values: pd.Series) -> str:
+    """The different numbers of a column, rounded, in order, as a list."""
+    return latex.listed(latex.integer(value) for value in sorted(set(values.dropna().round())))

@@ -58,4 +58,4 @@ def _source(source: Any) -> str:
         return "; ".join(parts) or latex.ABSENT
     if isinstance(source, list):
         return ", ".join(_source(value) for value in source)
-    return latex.code(source) if source not in (None, "") else latex.ABSENT
+    return latex.breakable(source) if source not in (None, "") else latex.ABSENT

@@ -16,61 +16,57 @@ _LABELS = {
     "gpus": "GPUs",
     "cuda": "CUDA of torch",
 }
+_IN_A_SENTENCE = ("processor", "cores", "memory_bytes", "gpus")
+_ABSENT = (None, "", [])
 
 
 def machine_macros(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Machines (this one and those that trained), versions, commit, commands."""
+    """Machines (the one that made the report and those that trained), versions, commits, commands."""
     training = provenance.get("training") or {}
-    here = provenance["machine"]
+    here, commit = provenance["machine"], provenance.get("git_commit")
     others = [machine for machine in training.get("machines", []) if machine != here]
+    commits = sorted(training.get("git_commits", []))
     versions = provenance["versions"]
-    commits = sorted({*training.get("git_commits", []), provenance.get("git_commit") or "none"})
     return {
-        "MachineTable": latex.tabular(r"@{}lp{0.7\linewidth}@{}", ("this machine", ""), _machine_lines(here)),
-        "OtherMachines": latex.listed(_machine_sentence(machine) for machine in others) if others else "none",
-        "Versions": ", ".join(f"{latex.escape(k)}~{latex.breakable(v)}" for k, v in versions.items()),
+        "MachineTable": _machine_table(here),
+        "OtherMachines": latex.listed(map(_sentence, others)) if others else "none",
+        "Versions": ", ".join(rf"\mbox{{{latex.escape(k)} {latex.escape(v)}}}" for k, v in versions.items()),
         "PackageVersion": latex.escape(versions.get("spsn", latex.ABSENT)),
-        "Commit": latex.code(provenance.get("git_commit") or "none: the package was not run from a checkout"),
-        "Commits": latex.listed(
-            latex.code(commit[:12] + "-dirty" * commit.endswith("-dirty")) for commit in commits
-        ),
+        "Commit": latex.code(commit) if commit else "unknown (not run from a checkout)",
+        "Commits": latex.listed(map(_short, commits)) if commits else "none",
         "Commands": _commands(provenance["commands"]),
     }
 
 
-def _machine_lines(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
-    lines = []
-    for key, label in _LABELS.items():
-        value = machine.get(key)
-        if value not in (None, "", []):
-            lines.append((label, _value(key, value)))
-    return lines
+def _machine_table(machine: Mapping[str, Any]) -> str:
+    known = [(label, _value(key, machine[key])) for key, label in _LABELS.items() if _has(machine, key)]
+    return latex.tabular("@{}ll@{}", ("this machine", ""), known)
+
+
+def _sentence(machine: Mapping[str, Any]) -> str:
+    return " / ".join(_value(key, machine[key]) for key in _IN_A_SENTENCE if _has(machine, key))
+
+
+def _has(machine: Mapping[str, Any], key: str) -> bool:
+    return machine.get(key) not in _ABSENT
 
 
 def _value(key: str, value: Any) -> str:
     if key == "memory_bytes":
-        return gigabytes(value)
+        return _gibibytes(value)
     if key == "gpus":
-        return latex.listed(
-            f"{latex.escape(gpu['name'])} ({gigabytes(gpu['memory_bytes'])})" for gpu in value
-        )
-    return latex.breakable(value)
+        return latex.listed(f"{latex.escape(gpu['name'])} ({_gibibytes(gpu['memory_bytes'])})" for gpu in value)
+    return latex.breakable(value) + (" for this process" if key == "cores" else "")
 
 
-def _machine_sentence(machine: Mapping[str, Any]) -> str:
-    keys = [
-        key
-        for key in ("processor", "cores", "memory_bytes", "gpus")
-        if machine.get(key) not in (None, "", [])
-    ]
-    return " / ".join(_value(key, machine[key]) + (" cores" if key == "cores" else "") for key in keys)
+def _gibibytes(size: float) -> str:
+    return rf"{latex.number(size / 2**30)}\,GiB"
 
 
-def gigabytes(size: float) -> str:
-    """Bytes as GiB."""
-    return rf"{latex.number(size / 2**30, 3)}\,GiB"
+def _short(commit: str) -> str:
+    return latex.code(commit[:12] + "-dirty" * commit.endswith("-dirty"))
 
 
 def _commands(commands: Iterable[str]) -> str:
-    """One command a line, hanging where it is too long for one."""
+    """One command a line, the rest of a long one indented."""
     return latex.rows(rf"\command{{{latex.code(command)}}}" for command in commands)

@@ -28,11 +28,11 @@ def protocol_macros(settings: Settings, found: Iterable[Difference]) -> dict[str
         )
         for d in found
     ]
-    columns = r"@{}p{0.22\linewidth}>{\raggedright}p{0.24\linewidth}*{2}{>{\raggedright\arraybackslash}p{0.22\linewidth}}@{}"
+    wide, last = r">{\raggedright}p{0.22\linewidth}", r">{\raggedright\arraybackslash}p{0.22\linewidth}"
     head = ("setting", "experiment", "full protocol", "here")
     macros = _network_macros(settings) | {
         "ConfigurationName": latex.escape(settings.name),
-        "DifferencesTable": latex.tabular(columns, head, lines),
+        "DifferencesTable": latex.tabular(f"@{{}}{wide}{wide}{wide}{last}@{{}}", head, lines),
         "Thresholds": latex.listed(f"{t:g}" for t in settings.experiments.regularization.thresholds),
     }
     for name in ("accuracy", "regularization", "loss_mode"):
@@ -52,12 +52,12 @@ def _network_macros(settings: Settings) -> dict[str, str]:
         "HiddenWidths": r"\,--\,".join([latex.integer(network.hidden_size)] * network.hidden_layers),
         "TauMem": _milliseconds(network.tau_mem),
         "TauSyn": _milliseconds(network.tau_syn),
-        "Threshold": latex.number(network.threshold),
+        "Threshold": f"{network.threshold:g}",
         "TimeStep": _milliseconds(network.time_step),
         "LossModeTimeStep": _milliseconds(loss_mode.time_step),
         "LossModeTau": _milliseconds(loss_mode.tau_mem),
         "LossModeLayers": latex.integer(loss_mode.hidden_layers),
-        "LearningRate": latex.number(settings.training.learning_rate),
+        "LearningRate": f"{settings.training.learning_rate:g}",
         "Shift": latex.percent(settings.augmentation.shift, 0),
         "Scale": latex.percent(settings.augmentation.scale, 0),
         "RobustnessTrials": latex.integer(settings.experiments.robustness.trials),

@@ -4,22 +4,30 @@ import pandas as pd
 
 from spsn.replication import latex
 from spsn.replication.facts.common import distinct
-from spsn.replication.style import model_look
+from spsn.replication.style import MODELS, model_look, ordered
+
+TRIAL_COLUMNS = ("model", "condition", "sample", "true_label", "trial", "class", "class_name", "predicted")
+TEST_SET_COLUMNS = ("model", "true_label", "trials", "distinct_labels", "majority_label", "hits")
 
 
 def robustness_macros(trials: pd.DataFrame, test_set: pd.DataFrame) -> dict[str, str]:
     """How the label fares when one input is shown again, and over the whole test set."""
     lines = [
-        _robustness_line(model, group, test_set[test_set.model == model])
-        for model, group in trials.groupby("model")
+        _robustness_line(model, trials[trials.model == model], test_set[test_set.model == model])
+        for model in ordered(trials.model, MODELS)
     ]
     head = (
-        "model", "condition", "one input: most frequent label", "test set: samples", "trials each",
-        r"label moved (\%)", r"accuracy, mean of trials (\%)", r"accuracy, majority (\%)",
-    )  # fmt: skip
-    columns = r"@{}ll*{6}{>{\raggedleft\arraybackslash}p{0.115\linewidth}}@{}"
+        "model",
+        "trained",
+        latex.stacked("one input:", "commonest label"),
+        latex.stacked("test set:", "samples"),
+        "trials",
+        latex.stacked("label", r"moved (\%)"),
+        latex.stacked("accuracy (\\%),", "mean of trials"),
+        latex.stacked("accuracy (\\%),", "majority"),
+    )
     return {
-        "RobustnessTable": latex.tabular(columns, head, lines),
+        "RobustnessTable": latex.tabular("@{}llrrrrrr@{}", head, lines),
         "RobustnessClass": distinct(trials.class_name[trials["class"] == trials.true_label]),
         "RobustnessSample": distinct(trials["sample"]),
     }

@@ -1,11 +1,11 @@
 """What the timing study measured, and which part of the speed-up belongs to the baseline.
 
-The paper divides LIF's time by SPSN's. Its LIF loop slices the pre-activation at every time step, and the backward of
-each slice fills a tensor as long as the whole sequence: work that grows with T^2 and has nothing to do with the neuron.
-With t(...) the medians of one row of the tables,
+The paper divides LIF's time by SPSN's. Its LIF loop slices the pre-activation at every time step, and the
+backward of each slice fills a tensor as long as the whole sequence: work that grows with T^2 and has nothing to
+do with the neuron. With t(...) the medians of one row of the tables,
 
     t(LIF, paper) / t(SB, paper)  =  t(LIF, paper) / t(LIF, unbind)  x  t(LIF, unbind) / t(SB, paper)
-        the paper's comparison           the baseline's slices             what remains for the neuron
+        the paper's comparison           the baseline's slices             what remains
 
 where `unbind` is the same loop without that backward.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 
 from spsn.replication import latex
-from spsn.replication.facts.common import distinct
+from spsn.replication.facts.common import distinct, whole_numbers
 from spsn.replication.style import (
     IMPLEMENTATIONS,
     MODELS,
@@ -26,10 +26,21 @@ from spsn.replication.style import (
 )
 
 Times = Callable[[str, str], float | None]
+KEYS = ["steps", "model", "implementation"]
+_CIRCUMSTANCES = ("model", "implementation", "status", "batch_size", "device", "threads", "dtype")
+EPOCH_COLUMNS = (
+    *_CIRCUMSTANCES,
+    *("seconds_per_epoch", "seconds_compute", "seconds_data", "batches_measured", "batches_per_epoch"),
+    *("mean_steps", "augmented"),
+)
+LENGTH_COLUMNS = (
+    *_CIRCUMSTANCES,
+    *("steps", "repeat", "seconds", "seconds_unsynchronised", "inputs", "neurons"),
+)
 
 
 def decomposition(seconds: Times) -> tuple[float | None, float | None, float | None]:
-    """The paper's comparison, the baseline's part and the rest, from seconds by model and implementation."""
+    """The paper's comparison, the baseline's part, the rest; `seconds(model, implementation)` may be None."""
     lif, loop, spsn = seconds("lif", "paper"), seconds("lif", "unbind"), seconds("spsn-sb", "paper")
     return _over(lif, spsn), _over(lif, loop), _over(loop, spsn)
 
@@ -38,16 +49,12 @@ def _over(above: float | None, below: float | None) -> float | None:
     return above / below if above and below else None
 
 
-def _decomposition_macros(prefix: str, seconds: Times) -> tuple[dict[str, str], dict[str, bool]]:
+def _ratio_macros(prefix: str, seconds: Times) -> tuple[dict[str, str], dict[str, bool]]:
     whole, baseline, rest = decomposition(seconds)
-    plain = _over(seconds("lif", "unbind"), seconds("spsn-sb", "torch"))
     fused = _over(seconds("lif", "fused"), seconds("spsn-sb", "fused"))
-    parts = {"Whole": whole, "Baseline": baseline, "Rest": rest, "Plain": plain, "Fused": fused}
-    macros = {f"{prefix.capitalize()}Ratio{name}": latex.number(value, 3) for name, value in parts.items()}
-    return macros, {
-        f"{prefix}ratio": None not in (whole, baseline, rest),
-        f"{prefix}fused": fused is not None,
-    }
+    parts = {"Whole": whole, "Baseline": baseline, "Rest": rest, "Fused": fused}
+    macros = {f"{prefix.capitalize()}Ratio{name}": latex.number(value) for name, value in parts.items()}
+    return macros, {f"{prefix}ratio": None not in (whole, baseline, rest), f"{prefix}fused": fused is not None}
 
 
 def epoch_macros(epochs: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool]]:
@@ -56,30 +63,77 @@ def epoch_macros(epochs: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool]]
     Where both kinds were measured, the comparison is of epochs with augmentation, as the paper's.
     """
     chosen = epochs[epochs.augmented] if epochs.augmented.any() else epochs
-    measured = chosen[chosen.status == "measured"].set_index(["model", "implementation"])
+    measured = chosen[chosen.status == "measured"].drop_duplicates(KEYS[1:]).set_index(KEYS[1:])
 
     def seconds(column: str) -> Times:
-        return lambda model, implementation: _lookup(measured, (model, implementation), column)
+        return lambda model, way: _positive(measured[column].get((model, way)))
 
-    macros, switches = _decomposition_macros("epoch", seconds("seconds_per_epoch"))
-    compute, _ = _decomposition_macros("compute", seconds("seconds_compute"))
+    macros, switches = _ratio_macros("epoch", seconds("seconds_per_epoch"))
+    compute, _ = _ratio_macros("compute", seconds("seconds_compute"))
     head = (
-        "neuron", "implementation", "augmented", "seconds an epoch", "of which computing", "of which data",
-        "batches measured",
-    )  # fmt: skip
+        *("neuron", "implementation", "augmented"),
+        latex.stacked("seconds", "an epoch"),
+        latex.stacked("of which", "computing"),
+        latex.stacked("of which", "data"),
+        latex.stacked("batches", "measured"),
+    )
     lines = [_epoch_line(row) for row in _sorted(epochs).itertuples()]
-    columns = r"@{}lll*{4}{>{\raggedleft\arraybackslash}p{0.12\linewidth}}@{}"
-    return macros | compute | {
-        "EpochTable": latex.tabular(columns, head, lines),
-        "EpochCircumstances": _circumstances(epochs, mean_steps="mean $T$"),
-    }, switches  # fmt: skip
+    table = {
+        "EpochTable": latex.tabular("@{}lllrrrr@{}", head, lines),
+        "EpochCircumstances": f"mean $T$ {whole_numbers(epochs.mean_steps)}, {_circumstances(epochs)}",
+    }
+    return macros | compute | table, switches
 
 
-def _lookup(table: pd.DataFrame, key: tuple, column: str) -> float | None:
-    if key not in table.index:
-        return None
-    value = float(table[column].loc[[key]].iloc[0])
-    return value if value > 0 else None
+def length_macros(lengths: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool]]:
+    """Figure 5: medians at every length, and the comparison taken apart at the longest that allows it."""
+    measured = lengths[lengths.status == "measured"]
+    medians = measured.groupby(KEYS).seconds.median()
+    steps = sorted(set(lengths.steps))
+    compared = [t for t in steps if decomposition(_at(medians, t))[0]]
+    longest = max([t for t in compared if None not in decomposition(_at(medians, t))] or compared, default=None)
+    macros, switches = _ratio_macros("length", _at(medians, longest))
+    raw = measured.groupby(KEYS).seconds_unsynchronised.median()
+    on_gpu = measured.device.astype(str).str.contains("cuda|nvidia|gpu", case=False).any()
+    text = {
+        "LengthTable": _length_table(lengths, medians, steps),
+        "LengthCircumstances": _circumstances(lengths),
+        "LengthInputs": whole_numbers(lengths.inputs),
+        "LengthNeurons": whole_numbers(lengths.neurons),
+        "LengthRepeats": latex.integer(lengths.repeat.max() + 1),
+        "LengthLongest": latex.integer(longest) if longest else latex.ABSENT,
+        "LengthUnsynchronised": latex.number(decomposition(_at(raw, longest))[0]),
+        "LengthSpread": latex.percent(_largest_spread(measured), 0),
+    }
+    return macros | text | _growth_macros(medians, steps), switches | {"lengthongpu": bool(on_gpu)}
+
+
+def _at(medians: pd.Series, steps: int | None) -> Times:
+    """Seconds by model and implementation at one length."""
+    return lambda model, way: _positive(medians.get((steps, model, way)))
+
+
+def _positive(seconds: float | None) -> float | None:
+    return float(seconds) if seconds is not None and seconds > 0 else None
+
+
+def _growth_macros(medians: pd.Series, steps: Iterable[int]) -> dict[str, str]:
+    """For each program: over its own range of measured lengths, how its time grew."""
+    macros = {}
+    for model, way in (("lif", "paper"), ("lif", "unbind"), ("spsn-sb", "paper")):
+        known = {t: s for t in steps if (s := _at(medians, t)(model, way)) is not None}
+        suffix = latex.letters(model) + latex.letters(way)
+        first, last = (min(known), max(known)) if known else (None, None)
+        macros[f"GrowthTime{suffix}"] = latex.number(_over(known.get(last), known.get(first)))
+        macros[f"GrowthLength{suffix}"] = latex.number(_over(last, first))
+    return macros
+
+
+def _largest_spread(measured: pd.DataFrame) -> float | None:
+    """The largest (longest - shortest) / median over the repeats of one point."""
+    groups = measured.groupby(KEYS).seconds
+    spreads = (groups.max() - groups.min()) / groups.median()
+    return float(spreads.max()) if len(spreads) else None
 
 
 def _sorted(table: pd.DataFrame) -> pd.DataFrame:
@@ -90,112 +144,47 @@ def _sorted(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _epoch_line(row) -> tuple[str, ...]:
-    if row.status == "measured":
-        numbers = [latex.number(v, 3) for v in (row.seconds_per_epoch, row.seconds_compute, row.seconds_data)]
-        batches = f"{latex.integer(row.batches_measured)} of {latex.integer(row.batches_per_epoch)}"
-    else:
-        numbers, batches = [_status(row.status), latex.ABSENT, latex.ABSENT], latex.ABSENT
-    names = (
-        latex.escape(model_look(row.model).label),
-        latex.escape(implementation_look(row.implementation).label),
-    )
-    return (*names, "yes" if row.augmented else "no", *numbers, batches)
+    names = _names(row.model, row.implementation)
+    if row.status != "measured":
+        return (*names, _yes(row.augmented), _status(row.status), *[latex.ABSENT] * 3)
+    numbers = [latex.number(v) for v in (row.seconds_per_epoch, row.seconds_compute, row.seconds_data)]
+    batches = f"{latex.integer(row.batches_measured)} of {latex.integer(row.batches_per_epoch)}"
+    return (*names, _yes(row.augmented), *numbers, batches)
+
+
+def _length_table(lengths: pd.DataFrame, medians: pd.Series, steps: Iterable[int]) -> str:
+    table = _sorted(lengths)
+    series = list(dict.fromkeys(zip(table.model, table.implementation, strict=True)))
+    lines = []
+    for t in steps:
+        rows = lengths[lengths.steps == t]
+        cells = [_length_cell(rows[(rows.model == m) & (rows.implementation == w)]) for m, w in series]
+        lines.append((latex.integer(t), *cells, *map(latex.number, decomposition(_at(medians, t)))))
+    parts = (("paper's", "ratio"), ("of it,", "slices"), ("of it,", "rest"))
+    head = ["$T$", *(latex.stacked(*_names(*pair)) for pair in series), *(latex.stacked(*pair) for pair in parts)]
+    return latex.tabular(f"@{{}}r{'r' * len(series)}@{{\\qquad}}rrr@{{}}", head, lines)
+
+
+def _length_cell(rows: pd.DataFrame) -> str:
+    seconds = rows.seconds[rows.status == "measured"]
+    if len(seconds):
+        return latex.number(float(seconds.median()))
+    return _status(rows.status.iloc[0]) if len(rows) else latex.ABSENT
+
+
+def _names(model: str, way: str) -> tuple[str, str]:
+    return latex.escape(model_look(model).label), latex.escape(implementation_look(way).label)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def _status(status: str) -> str:
     return rf"\textit{{{latex.escape(STATUS_LABELS.get(status, status))}}}"
 
 
-def _circumstances(table: pd.DataFrame, **columns: str) -> str:
-    """Device, batch, threads and number type of a table, each listed where they differ."""
-    parts = [f"{name} {_whole_numbers(table[column])}" for column, name in columns.items()]
-    parts += [f"batch {_whole_numbers(table.batch_size)}", distinct(table.device)]
-    parts += [f"CPU threads {_whole_numbers(table.threads)}", distinct(table["dtype"])]
-    return ", ".join(parts)
-
-
-def _whole_numbers(values: pd.Series) -> str:
-    return latex.listed(latex.integer(v) for v in sorted(set(values.dropna().round())))
-
-
-def length_macros(lengths: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool]]:
-    """Figure 5: medians at every length, and the comparison taken apart at the longest length that allows it."""
-    measured = lengths[lengths.status == "measured"]
-    medians = measured.groupby(["steps", "model", "implementation"]).seconds.median()
-    raw = measured.groupby(["steps", "model", "implementation"]).seconds_unsynchronised.median()
-    steps = sorted(set(lengths.steps))
-    longest = max((t for t in steps if decomposition(_at(medians, t))[0]), default=None)
-    taken_apart = max((t for t in steps if None not in decomposition(_at(medians, t))), default=longest)
-    macros, switches = _decomposition_macros("length", _at(medians, taken_apart))
-    on_gpu = measured.device.astype(str).str.contains("cuda|nvidia|gpu", case=False).any()
-    return macros | {
-        "LengthTable": _length_table(lengths, medians, steps),
-        "LengthCircumstances": _circumstances(lengths),
-        "LengthInputs": _whole_numbers(lengths.inputs),
-        "LengthNeurons": _whole_numbers(lengths.neurons),
-        "LengthRepeats": latex.integer(lengths.repeat.max() + 1),
-        "LengthLongest": latex.integer(taken_apart) if taken_apart else latex.ABSENT,
-        "LengthUnsynchronised": latex.number(decomposition(_at(raw, taken_apart))[0], 3),
-        "LengthSpread": latex.percent(_largest_spread(measured), 0),
-        **_growth_macros(medians, steps),
-    }, switches | {"lengthongpu": bool(on_gpu)}  # fmt: skip
-
-
-def _at(medians: pd.Series, steps: int | None) -> Times:
-    def seconds(model: str, implementation: str) -> float | None:
-        value = medians.get((steps, model, implementation))
-        return float(value) if value and value > 0 else None
-
-    return seconds
-
-
-def _growth_macros(medians: pd.Series, steps: Iterable[int]) -> dict[str, str]:
-    """For each of the paper's programs: its own range of measured lengths, and how its time grew over that range."""
-    macros = {}
-    for model, way in (("lif", "paper"), ("lif", "unbind"), ("spsn-sb", "paper"), ("spsn-sb", "torch")):
-        known = {t: s for t in steps if (s := _at(medians, t)(model, way)) is not None}
-        suffix = latex.letters(model) + latex.letters(way)
-        first, last = (min(known), max(known)) if known else (None, None)
-        macros[f"GrowthTime{suffix}"] = latex.number(_over(known.get(last), known.get(first)), 3)
-        macros[f"GrowthLength{suffix}"] = latex.number(_over(last, first), 3)
-    return macros
-
-
-def _largest_spread(measured: pd.DataFrame) -> float | None:
-    """The largest (longest - shortest) / median over the repeats of one point."""
-    groups = measured.groupby(["steps", "model", "implementation"]).seconds
-    spreads = (groups.max() - groups.min()) / groups.median()
-    return float(spreads.max()) if len(spreads) else None
-
-
-def _length_table(lengths: pd.DataFrame, medians: pd.Series, steps: Iterable[int]) -> str:
-    series = list(dict.fromkeys(zip(_sorted(lengths).model, _sorted(lengths).implementation, strict=True)))
-    head = [
-        rf"\shortstack[r]{{{_escaped(model_look(m).label)}\\{_escaped(implementation_look(w).label)}}}"
-        for m, w in series
-    ]
-    lines = []
-    for t in steps:
-        rows = lengths[lengths.steps == t]
-        cells = [
-            _length_cell(rows[(rows.model == m) & (rows.implementation == w)], medians, t, m, w)
-            for m, w in series
-        ]
-        whole, baseline, rest = decomposition(_at(medians, t))
-        lines.append((latex.integer(t), *cells, *(latex.number(v, 3) for v in (whole, baseline, rest))))
-    parts = [
-        rf"\shortstack[r]{{{a}\\{b}}}"
-        for a, b in (("paper's", "ratio"), ("of it,", "slices"), ("of it,", "rest"))
-    ]
-    return latex.tabular(f"@{{}}r{'r' * len(series)}@{{\\qquad}}rrr@{{}}", ["$T$", *head, *parts], lines)
-
-
-def _escaped(text: str) -> str:
-    return latex.escape(text)
-
-
-def _length_cell(rows: pd.DataFrame, medians: pd.Series, steps: int, model: str, way: str) -> str:
-    median = medians.get((steps, model, way))
-    if median is not None:
-        return latex.number(float(median), 3)
-    return _status(rows.status.iloc[0]) if len(rows) else latex.ABSENT
+def _circumstances(table: pd.DataFrame) -> str:
+    """Batch, device, threads and number type of a table, each listed where they differ."""
+    sizes = f"batch {whole_numbers(table.batch_size)}, {distinct(table.device)}"
+    return f"{sizes}, CPU threads {whole_numbers(table.threads)}, {distinct(table['dtype'])}"

@@ -1,0 +1,75 @@
+"""The layers that Figure 5 compares: one affine map, then a neuron, in every implementation there is.
+
+A neuron here takes pre-activations (B, T, N) and gives spikes (B, T, N). To add an implementation, add a line
+to `LAYERS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spsn.neurons import MODELS
+from spsn.neurons.integrator import decay
+from spsn.settings import NetworkSettings
+from spsn.timing import baselines
+from spsn.timing.measure import Function, Lap
+
+Neuron = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class LayerKind:
+    """`make(model, network)` gives the neuron; `order` is the power of T with which its time grows."""
+
+    make: Callable[[str, NetworkSettings], Neuron]
+    order: int = 1
+
+
+def decays(network: NetworkSettings) -> tuple[float, float]:
+    """alpha and beta."""
+    return decay(network.tau_syn, network.time_step), decay(network.tau_mem, network.time_step)
+
+
+def _package(model: str, network: NetworkSettings) -> Neuron:
+    constants = network.tau_mem, network.tau_syn, network.time_step, network.threshold, network.lif_reset
+    return MODELS[model].make(*constants)
+
+
+def _loop_lif(model: str, network: NetworkSettings) -> Neuron:
+    return lambda x: baselines.loop_lif(x, *decays(network), network.threshold)
+
+
+def _unbind_lif(model: str, network: NetworkSettings) -> Neuron:
+    return lambda x: baselines.unbind_lif(x, *decays(network), network.threshold)
+
+
+def _wrapped_sb(model: str, network: NetworkSettings) -> Neuron:
+    return lambda x: baselines.bernoulli_fire(baselines.wrapped_fft(x, *decays(network)))
+
+
+LAYERS: dict[tuple[str, str], LayerKind] = {
+    ("lif", "paper"): LayerKind(_loop_lif, order=2),
+    ("lif", "unbind"): LayerKind(_unbind_lif),
+    ("lif", "torch"): LayerKind(_package),
+    ("spsn-sb", "paper"): LayerKind(_wrapped_sb),
+    ("spsn-sb", "torch"): LayerKind(_package),
+}
+
+
+def layer_pass(neuron: Neuron, inputs: Tensor, weight: Tensor, bias: Tensor) -> Function:
+    """Forward and backward of one layer, a lap between them; the loss is the mean spike.
+
+    inputs (B, T, inputs), weight (N, inputs), bias (N,); the parameters are copied, so that implementations
+    share nothing.
+    """
+    weight, bias = (p.detach().clone().requires_grad_() for p in (weight, bias))
+
+    def forward_and_backward(lap: Lap) -> None:
+        weight.grad = bias.grad = None
+        loss = neuron(torch.nn.functional.linear(inputs, weight, bias)).mean()
+        lap()
+        loss.backward()
+
+    return forward_and_backward

@@ -1,0 +1,182 @@
+"""Figure 5: forward and backward of one layer against the number of time steps T.
+
+The layer: an affine map of `inputs` to `neurons`, then the neuron; the input: random spikes, one in twenty
+cells, the same for all. The paper gives neither batch nor sizes, so they are settings. All implementations of
+all models are measured in turn at one T, from the shortest to the longest. A point is not run where shorter
+ones predict that its repeats pass `seconds_per_point` (`measure.predict`) or, on a CPU, that it needs more
+memory than there is.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from spsn import noise
+from spsn.network import initial_parameters
+from spsn.noise import Purpose
+from spsn.settings import NetworkSettings, SequenceLengthTiming
+from spsn.timing.layers import LAYERS, layer_pass
+from spsn.timing.measure import (
+    OUT_OF_MEMORY,
+    TOO_SLOW,
+    Call,
+    Clock,
+    Measurement,
+    default_warm_up,
+    measure_in_turn,
+    predict,
+)
+from spsn.timing.memory import available_bytes, is_out_of_memory, release
+
+log = logging.getLogger(__name__)
+
+DENSITY = 0.05  # spikes per time step and input
+MAKING = 13  # bytes per cell of the input while it is made: word, uniform, flag, spike
+LONG = 1000  # time steps: nothing so long is begun without a shorter one to predict from
+Name = tuple[str, str]  # model, implementation
+
+
+@dataclass(frozen=True)
+class LengthRow:
+    """A line of `timing/sequence_length.csv`: one repeat, or the reason why there is none. Seconds; bytes."""
+
+    model: str
+    implementation: str
+    steps: int
+    repeat: int
+    status: str
+    seconds: float | None
+    forward_seconds: float | None
+    backward_seconds: float | None
+    seconds_unsynchronised: float | None
+    peak_bytes: int | None
+    batch_size: int
+    inputs: int
+    neurons: int
+    device: str
+    threads: int
+    dtype: str
+
+
+def measure_lengths(
+    timing: SequenceLengthTiming,
+    network: NetworkSettings,
+    device: torch.device,
+    *,
+    names: Sequence[Name] = tuple(LAYERS),
+    clock: Clock | None = None,
+) -> dict[int, dict[Name, Measurement]]:
+    """Measurements by T and (model, implementation), for the lengths of `timing`."""
+    found: dict[int, dict[Name, Measurement]] = {}
+    for steps in _walk(timing.lengths):
+        here = timing if steps in timing.lengths else replace(timing, repeats=1)
+        found[steps] = _measure_length(here, network, steps, device, names, found, clock)
+        for (model, implementation), m in found[steps].items():
+            seconds = "" if m.median is None else f" {m.median:.4g} s"
+            log.info("T = %d, %s, %s: %s%s", steps, model, implementation, m.status, seconds)
+    return {steps: found[steps] for steps in timing.lengths}
+
+
+def _walk(lengths: Sequence[int]) -> Iterator[int]:
+    """The lengths, ascending; two short ones before where the first is too long to be begun blindly."""
+    ascending = sorted(set(lengths))
+    if ascending[0] >= LONG:
+        yield from (ascending[0] // 20, ascending[0] // 10)
+    yield from ascending
+
+
+def _measure_length(
+    timing: SequenceLengthTiming,
+    network: NetworkSettings,
+    steps: int,
+    device: torch.device,
+    names: Sequence[Name],
+    earlier: Mapping[int, Mapping[Name, Measurement]],
+    clock: Clock | None,
+) -> dict[Name, Measurement]:
+    found: dict[Name, Measurement] = {}
+    for name in names:
+        history = {t: of[name] for t, of in earlier.items() if t < steps}
+        refused = refusal(history, steps, LAYERS[name].order, timing, device)
+        if refused:
+            found[name] = Measurement(refused)
+    wanted = [name for name in names if name not in found]
+    try:
+        inputs, weight, bias = _layer(timing, steps, device)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        release()
+        return found | {name: Measurement(OUT_OF_MEMORY) for name in wanted}
+    passes = {name: layer_pass(LAYERS[name].make(name[0], network), inputs, weight, bias) for name in wanted}
+    measured = measure_in_turn(
+        passes,
+        repeats=timing.repeats,
+        warmup=default_warm_up(device),
+        device=device,
+        budget_seconds=timing.seconds_per_point,
+        clock=clock,
+    )
+    return {name: (found | measured)[name] for name in names}
+
+
+def refusal(
+    history: Mapping[int, Measurement],
+    steps: int,
+    order: int,
+    timing: SequenceLengthTiming,
+    device: torch.device,
+) -> str | None:
+    """Why a length should not be begun, as its status; None where nothing speaks against it.
+
+    `history` holds shorter lengths of the same implementation: time grows with the power `order` of T, memory
+    in proportion. What failed for want of memory fails at every greater length.
+    """
+    if any(m.status == OUT_OF_MEMORY for m in history.values()):
+        return OUT_OF_MEMORY
+    seconds = predict({t: m.median for t, m in history.items() if m.median is not None}, steps, order)
+    if seconds is not None and seconds * timing.repeats > timing.seconds_per_point:
+        return TOO_SLOW
+    grown = {t: float(m.grown_bytes) for t, m in history.items() if m.grown_bytes is not None}
+    cells, room = timing.batch_size * steps * timing.inputs, available_bytes(device)
+    needed = max(MAKING * cells, 4 * cells + (predict(grown, steps, 1) or 0.0))
+    return OUT_OF_MEMORY if room is not None and needed > room else None
+
+
+def _layer(timing: SequenceLengthTiming, steps: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Spikes (B, T, inputs), weight and bias; the first steps of a longer input are the shorter one."""
+    uniforms = noise.uniforms(0, Purpose.TIMING, (timing.batch_size, steps, timing.inputs))
+    spikes = torch.from_numpy(uniforms < DENSITY).to(device, torch.float32)
+    weights, biases = initial_parameters([timing.inputs, timing.neurons], 0, spiking=True)
+    return spikes, weights[0].to(device), biases[0].to(device)
+
+
+def length_rows(
+    found: Mapping[int, Mapping[Name, Measurement]], timing: SequenceLengthTiming, device_name: str
+) -> list[LengthRow]:
+    """The lines of the table, a line per repeat; one line, without numbers, for what was not measured."""
+    fixed = (
+        timing.batch_size,
+        timing.inputs,
+        timing.neurons,
+        device_name,
+        torch.get_num_threads(),
+        "float32",
+    )
+    rows = []
+    for steps, measurements in found.items():
+        for (model, implementation), m in measurements.items():
+            for repeat, call in enumerate(m.calls or (None,)):
+                rows.append(
+                    LengthRow(model, implementation, steps, repeat, m.status, *_numbers(call, m), *fixed)
+                )
+    return rows
+
+
+def _numbers(call: Call | None, m: Measurement) -> tuple:
+    if call is None:
+        return None, None, None, None, None
+    return call.seconds, call.parts[0], call.parts[1], call.unsynchronised, m.peak_bytes

@@ -1,0 +1,74 @@
+"""What several tests use."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from spsn.commands import merged
+from spsn.data.shd import SpikeFile, write_split
+
+ROOT = Path(__file__).parent.parent
+
+
+def make_words(samples: int, classes: int, seed: int, seconds: float = 0.06) -> SpikeFile:
+    """Spikes of `classes` that can be told apart: each class has its own band of channels that sweeps over time."""
+    random = np.random.default_rng(seed)
+    times, units, labels = [], [], np.arange(samples) % classes
+    for label in labels:
+        count = random.integers(60, 120)
+        own = np.sort(random.uniform(0, seconds * random.uniform(0.7, 1.0), count))
+        band = 700 / classes
+        times.append(own.astype(np.float16))
+        units.append((label * band + band * random.uniform(0, 1, count)).astype(np.uint16))
+    names = tuple(f"class {i}" for i in range(classes))
+    return SpikeFile.from_rows(times, units, labels, random.integers(0, 4, samples), names)
+
+
+def load_config(*names: str) -> dict:
+    """Configurations of the repository laid over one another."""
+    return merged([ROOT / "config" / f"{name}.yaml" for name in names])
+
+
+def make_project(folder: Path, **training: object) -> Path:
+    """A copy of the repository's workflow in `folder` with tiny data; returns the configuration to lay over the paper's.
+
+    Every experiment is there, with one or two models, two seeds and a network of 12 neurons a layer.
+    """
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("workflow", "profiles", "config", "notebooks", "paper"):
+        shutil.copytree(ROOT / name, folder / name)
+    for split, samples, seed in (("train", 40, 1), ("test", 20, 2)):
+        write_split(folder / f"words_{split}.h5", make_words(samples, 4, seed))
+    config = {
+        "name": "tiny",
+        "dataset": {"train": "words_train.h5", "test": "words_test.h5", "name": "words"},
+        "network": {"hidden_layers": 2, "hidden_size": 12, "time_step": 0.002},
+        "training": {"epochs": 3, "batch_size": 8, **training},
+        "execution": {"threads": 1, "device": "cpu", "checkpoint_every": 1, "seeds_per_block": 2},
+        "experiments": {
+            "accuracy": {"models": ["lif", "spsn-sb"], "seeds": 2},
+            "regularization": {"models": ["spsn-sb"], "thresholds": [0.4], "seeds": 2},
+            "loss_mode": {"models": ["lif"], "seeds": 2, "network": {"hidden_layers": 1}},
+            "robustness": {"models": ["spsn-sb"], "trials": 3},
+            "timing": {
+                "epoch": {"models": ["lif", "spsn-sb"], "batches": 1},
+                "sequence_length": {"lengths": [10, 20], "repeats": 2, "batch_size": 2, "inputs": 8, "neurons": 8},
+            },
+        },
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def snakemake(folder: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
+    """Run the workflow in a project folder on its tiny configuration; returns what it did and said."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", "tiny.yaml"]
+    return subprocess.run(
+        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600, **options
+    )

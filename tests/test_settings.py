@@ -1,0 +1,141 @@
+"""Configurations: what is refused and how, what experiments inherit, agreement with the schema."""
+
+import json
+import subprocess
+import sys
+from copy import deepcopy
+
+import jsonschema
+import pytest
+from support import ROOT, load_config
+
+from spsn.errors import SettingsError
+from spsn.schema import schema
+from spsn.settings import from_mapping, load, to_mapping
+
+CONFIGS = [("paper",), ("paper", "demo"), ("paper", "micro")]
+
+
+@pytest.fixture
+def config():
+    return load_config("paper")
+
+
+@pytest.mark.parametrize("names", CONFIGS, ids=lambda names: names[-1])
+def test_shipped_configurations_are_good_and_agree_with_the_schema(names):
+    config = load_config(*names)
+    jsonschema.validate(config, schema())
+    settings = from_mapping(config)
+    assert from_mapping(to_mapping(settings)) == settings
+    jsonschema.validate(to_mapping(settings), schema())
+
+
+def test_schema_file_is_the_one_that_the_dataclasses_give():
+    written = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text())
+    assert written == schema(), "run: python -m spsn.schema > workflow/schemas/config.schema.json"
+
+
+def test_paper_has_the_values_of_table_one(config):
+    settings = from_mapping(config)
+    network, training = settings.network, settings.training
+    assert (network.hidden_layers, network.hidden_size, network.threshold) == (3, 128, 1.0)
+    assert (network.tau_mem, network.tau_syn, network.time_step) == (0.02, 0.02, 0.001)
+    assert (training.epochs, training.batch_size, training.learning_rate) == (200, 64, 0.001)
+    assert (settings.augmentation.shift, settings.augmentation.scale) == (0.1, 0.3)
+    assert settings.experiments.regularization.published == {"spsn-sb": 0.4, "spsn-gs": 0.1}
+
+
+def test_experiments_inherit_and_override(config):
+    experiments = from_mapping(config).experiments
+    assert experiments.loss_mode.network.hidden_layers == 1
+    assert experiments.loss_mode.network.tau_mem == 0.001
+    assert experiments.loss_mode.network.hidden_size == 128
+    assert experiments.accuracy.network == from_mapping(config).network
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "named"),
+    [
+        ((), "datset", "dataset"),
+        (("training",), "epoch", "epochs"),
+        (("experiments", "accuracy"), "condition", "conditions"),
+        (("experiments", "timing", "epoch"), "batch", "batches"),
+        (("experiments", "loss_mode", "network"), "tau_membrane", "tau_mem"),
+    ],
+)
+def test_unknown_key_is_refused_with_the_nearest_known_one(config, path, key, named):
+    part = config
+    for step in path:
+        part = part[step]
+    part[key] = 1
+    with pytest.raises(SettingsError, match=f"'{key}'.*'{named}'"):
+        from_mapping(config)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(config, schema())
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("training", "epochs"), 0, "training.epochs must be greater than 0"),
+        (("training", "epochs"), "many", "training.epochs must be a whole number"),
+        (("training", "epochs"), True, "training.epochs must be a whole number"),
+        (("training", "learning_rate"), "fast", "training.learning_rate must be a number"),
+        (("network", "tau_mem"), -1.0, "network.tau_mem must be greater than 0"),
+        (("network", "lif_reset"), "papr", "did you mean 'paper'"),
+        (("dataset",), "shdd", "did you mean 'shd'"),
+        (("dataset",), {"train": "a.h5", "test": "b.h5"}, "dataset.name is missing"),
+        (("experiments", "accuracy", "models"), [], "at least one entry"),
+        (
+            ("experiments", "accuracy", "models"),
+            ["liff"],
+            r"models\[0\] cannot be 'liff'; did you mean 'lif'",
+        ),
+        (("experiments", "robustness", "seed"), 10, "experiments.robustness"),
+        (("augmentation", "scale"), 1.0, "augmentation.scale"),
+        (("name",), "a/b", "folder"),
+        (("execution",), None, "must be a mapping"),
+    ],
+)
+def test_bad_values_are_refused_in_words(config, path, value, words):
+    part = config
+    for step in path[:-1]:
+        part = part[step]
+    part[path[-1]] = value
+    with pytest.raises(SettingsError, match=words):
+        from_mapping(config)
+
+
+def test_missing_key_is_named(config):
+    del config["training"]
+    with pytest.raises(SettingsError, match="training"):
+        from_mapping(config)
+
+
+def test_a_part_of_shd_is_not_shd(config):
+    assert from_mapping(config).is_shd
+    part = deepcopy(config)
+    part["limit"] = {"train": 100, "test": None}
+    assert not from_mapping(part).is_shd
+    own = deepcopy(config)
+    own["dataset"] = {"train": "a.h5", "test": "b.h5", "name": "mine"}
+    assert not from_mapping(own).is_shd
+    assert from_mapping(own).dataset_name == "mine"
+
+
+def test_command_writes_what_load_reads_and_explains_what_it_refuses(tmp_path):
+    out = tmp_path / "settings.json"
+    command = [sys.executable, "-m", "spsn.cli", "settings", "--out", str(out), "--config"]
+    paper, demo = (str(ROOT / "config" / name) for name in ("paper.yaml", "demo.yaml"))
+    subprocess.run([*command, paper, demo], check=True)
+    assert load(out) == from_mapping(load_config("paper", "demo"))
+    (tmp_path / "bad.yaml").write_text("trainning: {epochs: 3}")
+    done = subprocess.run([*command, paper, str(tmp_path / "bad.yaml")], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "'trainning'" in done.stderr and "'training'" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_load_names_a_damaged_file(tmp_path):
+    (tmp_path / "s.json").write_text("{")
+    with pytest.raises(SettingsError, match=r"s\.json"):
+        load(tmp_path / "s.json")

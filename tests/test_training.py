@@ -1,0 +1,206 @@
+"""Training: a run is a function of its settings and seed, whatever else happens around it (invariants 1 and 2)."""
+
+import logging
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from spsn import sources, training
+from spsn.checkpoints import Checkpoint, CheckpointStore, History, load_weights, weights_digest
+from spsn.data.batches import Augmentation, Batches
+from spsn.errors import BusyError
+from spsn.evaluation import test as evaluate
+from spsn.grid import find_block
+from spsn.network import StackedNetwork
+from spsn.records import read_record
+from spsn.training import Data, Stack, TrainingError, _stacks, estimate_epoch, train_block, train_epoch
+
+CPU = torch.device("cpu")
+BLOCKS = ("accuracy/spsn-sb/augmented", "accuracy/lif/basic", "regularization/spsn-gs/regularized-0.10")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def train(settings, stores, results, name="accuracy/spsn-sb/augmented", seeds=(0, 1)):
+    """Train a block and read its records."""
+    paths = train_block(settings, find_block(settings, name, seeds), Data(*stores), results, CPU)
+    return [read_record(path) for path in paths]
+
+
+def identity(records):
+    """What must not change: settings and result."""
+    return [(record.settings, record.result) for record in records]
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_the_same_settings_give_the_same_bits_alone_or_in_any_block(settings, stores, tmp_path, name):
+    together = train(settings, stores, tmp_path / "a", name, (0, 1))
+    alone = train(settings, stores, tmp_path / "b", name, (1,))
+    other = train(settings, stores, tmp_path / "c", name, (1, 5))
+    assert identity(together)[1] == identity(alone)[0] == identity(other)[0]
+    assert together[0].result.weights_digest != together[1].result.weights_digest
+
+
+def stacked(runs, store, epochs):
+    """Histories and final parameters of runs trained as one stack."""
+    stack = Stack.begin(runs, CPU)
+    batches = Batches(store, runs[0].batch_size, stack.network.seeds)
+    for _ in range(epochs):
+        train_epoch(stack, batches, len(store))
+    return stack
+
+
+@pytest.mark.parametrize("model", ["lif", "spsn-sb", "spsn-gs", "non-spiking"])
+def test_a_stack_of_runs_trains_each_as_if_it_were_alone(run, stores, model):
+    """The first epoch agrees to rounding; later a spike that flips on the last bit may part the trajectories."""
+    torch.set_num_threads(1)
+    runs = [replace(run, model=model, seed=seed) for seed in (3, 0, 7)]
+    stack = stacked(runs, stores[0], 1)
+    for i, one in enumerate(runs):
+        alone = stacked([one], stores[0], 1)
+        assert stack.histories[i].train_loss == pytest.approx(alone.histories[0].train_loss, rel=1e-4)
+        for name, value in stack.network.run_state(i).items():
+            assert torch.allclose(value, alone.network.run_state(0)[name], atol=2e-4), name
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("model", ["lif", "spsn-sb", "non-spiking"])
+def test_going_on_from_a_checkpoint_changes_no_bit(run, stores, tmp_path, model, runs):
+    torch.set_num_threads(1)
+    settings = [replace(run, model=model, seed=seed) for seed in range(runs)]
+    whole = stacked(settings, stores[0], 4)
+    store = CheckpointStore(tmp_path)
+    first = stacked(settings, stores[0], 2)
+    for i, one in enumerate(settings):
+        store.save(one, first.checkpoint(i))
+    second = Stack.begin(settings, CPU)
+    second.restore([store.load(one) for one in settings])
+    batches = Batches(stores[0], run.batch_size, second.network.seeds)
+    for _ in range(2):
+        train_epoch(second, batches, len(stores[0]))
+    for i in range(runs):
+        assert weights_digest(second.network.run_state(i)) == weights_digest(whole.network.run_state(i))
+        assert second.histories[i].train_loss == whole.histories[i].train_loss
+
+
+def test_a_checkpoint_serves_only_its_own_settings_and_sources(run, stores, tmp_path, monkeypatch):
+    store = CheckpointStore(tmp_path)
+    store.save(run, Checkpoint({"parameters.0.bias": torch.zeros(2)}, History([1.0], [0.5], [0.1])))
+    assert store.load(run).history.epochs == 1
+    assert store.load(replace(run, learning_rate=0.5)) is None
+    monkeypatch.setattr(sources, "digest", lambda names: "other code")
+    assert store.load(run) is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"not safetensors", None])
+def test_a_damaged_checkpoint_is_none(run, tmp_path, damage):
+    store = CheckpointStore(tmp_path)
+    store.save(run, Checkpoint({"a": torch.zeros(100)}, History()))
+    path = tmp_path / "checkpoints/accuracy/spsn-sb/basic/seed0.safetensors"
+    path.write_bytes(path.read_bytes()[:-50] if damage is None else damage)
+    assert store.load(run) is None
+
+
+def test_a_finished_run_is_emitted_again_not_retrained(settings, stores, tmp_path, monkeypatch):
+    first = train(settings, stores, tmp_path)
+    record = tmp_path / "runs/accuracy/spsn-sb/augmented/seed0.json"
+    record.unlink()
+    record.with_suffix(".safetensors").unlink()
+    monkeypatch.setattr(training, "_train_stack", None)  # to train would be to call None
+    assert train(settings, stores, tmp_path) == first
+    weights = load_weights(record.with_suffix(".safetensors"))
+    assert weights_digest(weights) == first[0].result.weights_digest
+
+
+def test_other_settings_or_a_damaged_result_train_again(settings, stores, tmp_path):
+    first = train(settings, stores, tmp_path, seeds=(0,))
+    weights = tmp_path / "checkpoints/accuracy/spsn-sb/augmented/seed0.done.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    again = train(settings, stores, tmp_path, seeds=(0,))
+    assert identity(again) == identity(first) and again[0].execution != first[0].execution
+    faster = replace(settings, augmentation=replace(settings.augmentation, shift=0.2))
+    assert train(faster, stores, tmp_path, seeds=(0,))[0].result.train_loss != first[0].result.train_loss
+
+
+def test_the_record_says_what_came_out(settings, stores, tmp_path):
+    (record,) = train(settings, stores, tmp_path, "accuracy/lif/basic", (1,))
+    result, (train_store, test_store) = record.result, stores
+    assert record.settings.train_digest == train_store.digest and record.settings.classes == 4
+    assert len(result.train_loss) == len(result.train_accuracy) == record.settings.epochs == 4
+    assert result.test_hits == int((np.array(result.predictions) == test_store.label).sum())
+    assert result.test_total == len(test_store) and result.test_accuracy == result.test_hits / result.test_total
+    assert sum(s["hits"] for s in result.speakers.values()) == result.test_hits
+    network = StackedNetwork(record.settings, [1])
+    network.load_run_state(0, load_weights(tmp_path / "runs/accuracy/lif/basic/seed1.safetensors"))
+    passed = evaluate(network, test_store)
+    assert passed.predictions[0].tolist() == list(result.predictions)
+    assert passed.spikes_per_ms[0].tolist() == list(result.spikes_per_ms)
+
+
+@pytest.mark.parametrize("model", ["lif", "spsn-sb", "spsn-gs", "non-spiking"])
+def test_every_model_learns_what_can_be_learnt(run, stores, model):
+    easy = replace(run, model=model, learning_rate=0.02, shift=0.0, scale=0.0, threshold=0.2)
+    stack = stacked([easy], stores[0], 15)
+    assert stack.histories[0].train_accuracy[-1] > 0.8  # chance 0.25
+    assert (evaluate(stack.network, stores[1]).predictions[0] == stores[1].label).mean() > 0.7
+
+
+def test_the_regulariser_lowers_the_rate(run, stores):
+    free = replace(run, learning_rate=0.02)
+    held = replace(free, rate_threshold=0.05)
+    rates = [evaluate(stacked([s], stores[0], 10).network, stores[1]).spikes_per_ms.sum() for s in (free, held)]
+    assert rates[1] < 0.7 * rates[0]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_its_settings(run, stores):
+    stack = Stack.begin([replace(run, seed=11)], CPU)
+    with torch.no_grad():
+        stack.network.biases[-1].fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"nan in epoch 1.*'seed': 11"):
+        train_epoch(stack, Batches(stores[0], 8, (11,)), len(stores[0]))
+
+
+def test_a_second_trainer_is_told_who_holds_the_block(settings, stores, tmp_path):
+    with CheckpointStore(tmp_path).lock("accuracy/spsn-sb/augmented"), pytest.raises(BusyError, match=str(os.getpid())):
+        train(settings, stores, tmp_path)
+
+
+def test_an_estimate_over_six_hours_on_a_cpu_stops_with_the_way_to_go_on(settings, stores, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "estimate_epoch", lambda *_: 10_000.0)
+    with pytest.raises(TrainingError, match="22 h 13 min.*allow_long"):
+        train(settings, stores, tmp_path)
+    allowed = replace(settings, execution=replace(settings.execution, allow_long=True))
+    assert len(train(allowed, stores, tmp_path)) == 2
+
+
+def test_runs_device_and_estimate_are_told_before_training(settings, stores, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        train(settings, stores, tmp_path)
+    assert "2 runs to train (0 finished before) on cpu with 1 threads, estimated" in caplog.text
+
+
+def test_the_estimate_leaves_no_trace(run, stores):
+    stack = Stack.begin([run], CPU)
+    before = weights_digest(stack.network.run_state(0))
+    assert estimate_epoch(stack, stores[0]) > 0
+    assert weights_digest(stack.network.run_state(0)) == before and stack.epoch == 0
+
+
+def test_augmentation_reaches_the_training(run, stores):
+    plain = stacked([replace(run, shift=0.0, scale=0.0)], stores[0], 1).histories[0].train_loss
+    assert stacked([run], stores[0], 1).histories[0].train_loss != plain
+    assert Augmentation(run.shift, run.scale).draw(0, 0, 5)[0].any()
+
+
+def test_on_a_cpu_the_runs_of_a_block_follow_one_another(run, tmp_path):
+    """So a block of ten holds no more memory than a block of one."""
+    stacks = _stacks([replace(run, seed=seed) for seed in range(10)], CheckpointStore(tmp_path), CPU)
+    assert [len(stack.runs) for stack in stacks] == [1] * 10
