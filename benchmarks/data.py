@@ -12,6 +12,7 @@ import torch
 
 from spsn.data.batches import Augmentation, Batches
 from spsn.data.events import EventStore
+from spsn.processes import keep_memory
 from spsn.timing.benchmark import begin, finish, parser
 from spsn.timing.measure import measure
 from spsn.timing.random_store import LONGEST, SAMPLES, SPIKES, random_spikes
@@ -79,4 +80,5 @@ def _store(options) -> tuple[EventStore, dict]:
 
 
 if __name__ == "__main__":
+    keep_memory()  # as every command of `spsn` that trains or measures
     main()

@@ -14,9 +14,10 @@ import torch
 from spsn.data.events import EventStore
 from spsn.devices import lease
 from spsn.grid import RunSettings
+from spsn.processes import keep_memory
 from spsn.timing.benchmark import begin, chosen, finish, parser
 from spsn.timing.epoch import epoch_rows
-from spsn.timing.memory import peak_bytes, reset_peak
+from spsn.timing.memory import peak_bytes, release, reset_peak
 from spsn.timing.networks import TRAINERS
 from spsn.timing.random_store import SAMPLES, SPIKES, random_store
 from spsn.timing.study import device_name
@@ -56,6 +57,7 @@ def main() -> None:
 def _point(
     options, store: EventStore, model: str, implementation: str, device: torch.device
 ) -> dict[str, Any]:
+    release()
     held = reset_peak(device)
     measure = {"count": options.batches, "budget_seconds": options.seconds_per_point}
     named = {"implementations": [implementation], "device_name": device_name(device)}
@@ -101,4 +103,5 @@ def _run(options, store: EventStore, model: str) -> RunSettings:
 
 
 if __name__ == "__main__":
+    keep_memory()  # as every command of `spsn` that trains or measures
     main()

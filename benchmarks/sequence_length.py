@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from spsn.devices import lease
+from spsn.processes import keep_memory
 from spsn.settings import NetworkSettings, SequenceLengthTiming
 from spsn.timing.benchmark import begin, chosen, finish, parser
 from spsn.timing.layers import LAYERS
@@ -68,4 +69,5 @@ def _point(steps: int, model: str, implementation: str, m: Measurement) -> dict[
 
 
 if __name__ == "__main__":
+    keep_memory()  # as every command of `spsn` that trains or measures
     main()

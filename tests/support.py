@@ -1,5 +1,6 @@
 """What several tests use."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -57,7 +58,13 @@ def make_project(folder: Path, **training: object) -> Path:
             "robustness": {"models": ["spsn-sb"], "trials": 3},
             "timing": {
                 "epoch": {"models": ["lif", "spsn-sb"], "batches": 1},
-                "sequence_length": {"lengths": [10, 20], "repeats": 2, "batch_size": 2, "inputs": 8, "neurons": 8},
+                "sequence_length": {
+                    "lengths": [10, 20],
+                    "repeats": 2,
+                    "batch_size": 2,
+                    "inputs": 8,
+                    "neurons": 8,
+                },
             },
         },
     }
@@ -66,9 +73,22 @@ def make_project(folder: Path, **training: object) -> Path:
     return path
 
 
+def environment() -> dict[str, str]:
+    """This process's environment with the commands of its Python first on the path, as an activated one has them."""
+    here = str(Path(sys.executable).parent)
+    return {**os.environ, "PATH": os.pathsep.join([here, os.environ.get("PATH", "")])}
+
+
 def snakemake(folder: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
     """Run the workflow in a project folder on its tiny configuration; returns what it did and said."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", "tiny.yaml"]
     return subprocess.run(
-        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600, **options
+        command,
+        cwd=folder,
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=600,
+        **options,
     )

@@ -1,7 +1,8 @@
 """The test pass, repeated trials, speakers, and the networks that the paper's authors published.
 
-Two folders that cannot be shipped switch the last tests on: SPSN_WEIGHTS (the authors' state dicts, in the folders `basic`,
-`data_aug` and `regul` of their repository) together with SPSN_FSDD (holding fsdd_test.h5) or SPSN_SHD (shd_test.h5).
+Folders that cannot be shipped switch the last tests on: SPSN_WEIGHTS (the authors' state dicts, in the
+folders `basic`, `data_aug` and `regul` of their repository) with SPSN_FSDD (holding fsdd_test.h5) or
+SPSN_SHD (shd_test.h5).
 """
 
 import os
@@ -22,10 +23,10 @@ from spsn.network import SpikeNoise, StackedNetwork
 from spsn.noise import Purpose
 
 PAPER = RunSettings(
-    experiment="accuracy", model="lif", condition="basic", seed=0, dataset="test", classes=20, train_digest="",
-    test_digest="", hidden_layers=3, hidden_size=128, tau_mem=0.02, tau_syn=0.02, threshold=1.0, time_step=0.001,
-    lif_reset="code", loss_mode="mean", rate_threshold=None, shift=0.0, scale=0.0, epochs=1, batch_size=64,
-    learning_rate=1e-3, backend="torch", threads=1,
+    experiment="accuracy", model="lif", condition="basic", seed=0, dataset="test", classes=20,
+    train_digest="", test_digest="", hidden_layers=3, hidden_size=128, tau_mem=0.02, tau_syn=0.02,
+    threshold=1.0, time_step=0.001, lif_reset="code", loss_mode="mean", rate_threshold=None, shift=0.0,
+    scale=0.0, epochs=1, batch_size=64, learning_rate=1e-3, backend="torch", threads=1,
 )  # fmt: skip
 SMALL = replace(PAPER, hidden_layers=2, hidden_size=10, threshold=0.2, time_step=0.002, batch_size=4)
 SEEDS = (2, 5)

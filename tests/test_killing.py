@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import make_project, snakemake
+from support import environment, make_project, snakemake
 
 from spsn.records import read_record
 
@@ -30,14 +30,16 @@ def unbroken(tmp_path_factory):
 
 def outcomes(folder: Path) -> dict:
     """Settings and result of every run record below a project."""
-    records = {str(p.relative_to(folder)): read_record(p) for p in sorted(folder.glob("results/tiny/runs/**/*.json"))}
+    records = {
+        str(p.relative_to(folder)): read_record(p) for p in sorted(folder.glob("results/tiny/runs/**/*.json"))
+    }
     return {name: (record.settings, record.result) for name, record in records.items()}
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
     """Start a command of the project in a session of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", *arguments], cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
 
@@ -87,7 +89,9 @@ def test_a_killed_trainer_goes_on_where_it_was(tmp_path, unbroken):
     for _ in range(3):
         trainer = start(tmp_path, *command)
         before = {p: p.stat().st_mtime_ns for p in checkpoints.glob("**/*.safetensors")}
-        wait_until(lambda old=before: {p: p.stat().st_mtime_ns for p in checkpoints.glob("**/*.safetensors")} != old)
+        wait_until(
+            lambda old=before: {p: p.stat().st_mtime_ns for p in checkpoints.glob("**/*.safetensors")} != old
+        )
         time.sleep(chance.uniform(0, 0.3))
         kills += trainer.poll() is None
         kill(trainer.pid)

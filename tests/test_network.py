@@ -1,4 +1,4 @@
-"""A stack of networks against one plain network written out; its initial state; its two readouts and two inputs.
+"""A stack of networks against one plain network written out; initial state; two readouts and two inputs.
 
 `plain_network` is the judge: one run, dense input, every layer's recurrence in float64.
 """
@@ -25,10 +25,10 @@ from spsn.objective import objective, rate_penalty
 
 SEEDS = (3, 0, 8)
 PAPER = RunSettings(
-    experiment="accuracy", model="lif", condition="basic", seed=0, dataset="test", classes=20, train_digest="",
-    test_digest="", hidden_layers=3, hidden_size=128, tau_mem=0.02, tau_syn=0.02, threshold=1.0, time_step=0.001,
-    lif_reset="code", loss_mode="mean", rate_threshold=None, shift=0.0, scale=0.0, epochs=1, batch_size=64,
-    learning_rate=1e-3, backend="torch", threads=1,
+    experiment="accuracy", model="lif", condition="basic", seed=0, dataset="test", classes=20,
+    train_digest="", test_digest="", hidden_layers=3, hidden_size=128, tau_mem=0.02, tau_syn=0.02,
+    threshold=1.0, time_step=0.001, lif_reset="code", loss_mode="mean", rate_threshold=None, shift=0.0,
+    scale=0.0, epochs=1, batch_size=64, learning_rate=1e-3, backend="torch", threads=1,
 )  # fmt: skip
 # Small, with other decays for current and potential, and a threshold that LIF reaches at once.
 SMALL = replace(

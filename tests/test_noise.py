@@ -1,4 +1,4 @@
-"""Philox 4x32-10: the published vectors, the address of every draw, the same bits in numba and torch, the law."""
+"""Philox 4x32-10: the published vectors, the address of every draw, numba and torch alike, the law."""
 
 import numpy as np
 import pytest

@@ -55,7 +55,7 @@ def test_cross_entropy_is_torchs_run_by_run():
     generator = torch.Generator().manual_seed(0)
     logits = 100 * torch.randn(3, 5, 20, generator=generator, dtype=torch.float64)
     labels = torch.randint(20, (3, 5), generator=generator)
-    expected = torch.stack([nn.functional.cross_entropy(l, y) for l, y in zip(logits, labels, strict=True)])
+    expected = torch.stack([nn.functional.cross_entropy(x, y) for x, y in zip(logits, labels, strict=True)])
     torch.testing.assert_close(cross_entropy(logits, labels), expected, rtol=1e-14, atol=0)
 
 

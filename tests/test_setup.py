@@ -3,11 +3,13 @@
 What tools/setup.sh does is in test_setup_script.py.
 """
 
+import ast
 import importlib.metadata
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -18,7 +20,6 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import spsn
-from spsn.replication.report import DEBIAN_PACKAGES
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -52,6 +53,17 @@ def locked() -> dict[str, set[str]]:
     return pins(requirements(LOCK) + requirements((ROOT / "requirements-torch.txt").read_text()))
 
 
+def imported(file: Path) -> set[str]:
+    """The top-level names of the modules that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module.split(".")[0])
+    return names
+
+
 def test_every_locked_package_has_a_hash():
     entries = re.split(r"\n(?=[a-z0-9])", LOCK)[1:]
     assert len(entries) == len(requirements(LOCK)) > 100
@@ -70,6 +82,18 @@ def test_direct_dependencies_are_locked_in_a_version_that_fits():
         requirement = Requirement(line)
         for version in versions[canonicalize_name(requirement.name)]:
             assert requirement.specifier.contains(version), line
+
+
+def test_every_package_that_is_imported_is_a_direct_dependency():
+    project = PYPROJECT["project"]
+    lines = sum(project["optional-dependencies"].values(), project["dependencies"])
+    declared = {canonicalize_name(Requirement(line).name) for line in lines}
+    providers = importlib.metadata.packages_distributions()
+    own = {"spsn"} | {file.stem for file in (ROOT / "tests").rglob("*.py")}
+    for file in [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+        for name in imported(file) - own - sys.stdlib_module_names:
+            names = {canonicalize_name(provider) for provider in providers.get(name, [name])}
+            assert names & declared, f"{file} imports {name}"
 
 
 def test_lock_holds_what_builds_the_project_and_what_torch_needs():
@@ -128,10 +152,8 @@ def test_git_ignores_what_is_made_and_nothing_that_is_written(tmp_path):
     assert subprocess.run(run, capture_output=True, text=True).stdout.split() == made
 
 
-def test_tex_of_the_report_is_what_the_setup_looks_for_and_installs():
-    script = SCRIPT.read_text()
-    assert tuple(re.search(r"TEX_PACKAGES=\((.*)\)", script)[1].split()) == DEBIAN_PACKAGES
-    looked_for = set(re.findall(r"(\w+)\.sty", script))
+def test_report_loads_only_the_latex_packages_that_the_setup_looks_for():
+    looked_for = set(re.findall(r"(\w+)\.sty", SCRIPT.read_text()))
     for file in (ROOT / "paper").glob("**/*.tex"):
         for names in re.findall(
             r"^[^%\n]*\\usepackage(?:\[[^]]*\])?\{([^}]*)\}", file.read_text(), re.MULTILINE

@@ -235,6 +235,17 @@ def test_torch_without_a_gpu_comes_from_the_cpu_wheels_where_they_answer(machine
     assert ("2.9 GB" in done.stderr) == (not reached)
 
 
+@pytest.mark.parametrize(("build", "kept"), [("cpu", True), ("cuda", False)])
+def test_a_cpu_build_that_is_there_is_replaced_only_for_a_gpu(machine, build, kept):
+    add_venv(machine)
+    main = next((machine.project / ".venv").rglob("pip/__main__.py"))
+    pinned = (ROOT / "requirements-torch.txt").read_text().strip()
+    main.write_text(main.read_text() + f"if 'list' in sys.argv: print('{pinned}+cpu')\n")
+    assert machine.setup("python", TORCH=build).returncode == 0
+    assert any(call.startswith("uninstall") for call in machine.calls("pip")) != kept
+    assert any("requirements-torch.txt" in call for call in installed(machine)) != kept
+
+
 def test_a_driver_chooses_the_build_with_cuda(machine):
     add_venv(machine)
     machine.program("nvidia-smi")

@@ -136,7 +136,9 @@ def test_the_record_says_what_came_out(settings, stores, tmp_path):
     assert record.settings.train_digest == train_store.digest and record.settings.classes == 4
     assert len(result.train_loss) == len(result.train_accuracy) == record.settings.epochs == 4
     assert result.test_hits == int((np.array(result.predictions) == test_store.label).sum())
-    assert result.test_total == len(test_store) and result.test_accuracy == result.test_hits / result.test_total
+    assert (
+        result.test_total == len(test_store) and result.test_accuracy == result.test_hits / result.test_total
+    )
     assert sum(s["hits"] for s in result.speakers.values()) == result.test_hits
     network = StackedNetwork(record.settings, [1])
     network.load_run_state(0, load_weights(tmp_path / "runs/accuracy/lif/basic/seed1.safetensors"))
@@ -156,7 +158,9 @@ def test_every_model_learns_what_can_be_learnt(run, stores, model):
 def test_the_regulariser_lowers_the_rate(run, stores):
     free = replace(run, learning_rate=0.02)
     held = replace(free, rate_threshold=0.05)
-    rates = [evaluate(stacked([s], stores[0], 10).network, stores[1]).spikes_per_ms.sum() for s in (free, held)]
+    rates = [
+        evaluate(stacked([s], stores[0], 10).network, stores[1]).spikes_per_ms.sum() for s in (free, held)
+    ]
     assert rates[1] < 0.7 * rates[0]
 
 
@@ -169,11 +173,16 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_settings(run, stores):
 
 
 def test_a_second_trainer_is_told_who_holds_the_block(settings, stores, tmp_path):
-    with CheckpointStore(tmp_path).lock("accuracy/spsn-sb/augmented"), pytest.raises(BusyError, match=str(os.getpid())):
+    with (
+        CheckpointStore(tmp_path).lock("accuracy/spsn-sb/augmented"),
+        pytest.raises(BusyError, match=str(os.getpid())),
+    ):
         train(settings, stores, tmp_path)
 
 
-def test_an_estimate_over_six_hours_on_a_cpu_stops_with_the_way_to_go_on(settings, stores, tmp_path, monkeypatch):
+def test_an_estimate_over_six_hours_on_a_cpu_stops_with_the_way_to_go_on(
+    settings, stores, tmp_path, monkeypatch
+):
     monkeypatch.setattr(training, "estimate_epoch", lambda *_: 10_000.0)
     with pytest.raises(TrainingError, match="22 h 13 min.*allow_long"):
         train(settings, stores, tmp_path)

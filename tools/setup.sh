@@ -113,11 +113,14 @@ requests.head(sys.argv[1], allow_redirects=True).raise_for_status()
 PYTHON
 }
 
-# install_torch BUILD
+# install_torch BUILD: does nothing where the pinned version is there in a build that serves.
 install_torch() {
     local installed
     installed=$(.venv/bin/python -m pip list --format=freeze | grep '^torch==' || true)
-    case "$1 $installed" in "cuda "*+cpu) .venv/bin/python -m pip uninstall --quiet --yes torch ;; esac
+    case "$1 $installed" in
+        "cuda "*+cpu) .venv/bin/python -m pip uninstall --quiet --yes torch ;;
+        *" $(cat requirements-torch.txt)" | *" $(cat requirements-torch.txt)+"*) return ;;
+    esac
     if [ "$1" = cpu ] && [ "$(uname)" = Linux ]; then
         if cpu_wheels_answer; then
             say "installing torch, the build for CPUs (about 190 MB); for a GPU: make setup TORCH=cuda"

@@ -1,8 +1,9 @@
 """Testing trained networks: accuracy, spike rates, and how far the noise moves the answer.
 
-One pass in file order with the training's batch size, left-padded like the training (arXiv 2306.12666 tests the weights after the
-last epoch; the neurons' noise stays on). Spike rates are per millisecond: for each hidden layer the sum over its neurons of
-their mean over samples and (padded) steps, then the plain mean over batches, the last and smaller one counting like the others.
+One pass in file order with the training's batch size, left-padded like the training (arXiv 2306.12666 tests
+the weights after the last epoch; the neurons' noise stays on). Spike rates are per millisecond: for each
+hidden layer the sum over its neurons of their mean over samples and (padded) steps, then the plain mean over
+batches, the last and smaller one counting like the others.
 """
 
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def repeat_sample(
     *,
     device: str | torch.device = "cpu",
 ) -> np.ndarray:
-    """The readout's mean potentials (trials, C) of one sample shown again and again, each time with new noise."""
+    """The readout's mean potentials (trials, C) of one sample shown again and again, with new noise each."""
     batch = Batches(store, 1, network.seeds[:1]).gather(np.array([[sample]])).to(device)
     beyond_the_test = -(-len(store) // network.settings.batch_size)  # a step that no test batch uses
     logits = [
@@ -94,7 +95,8 @@ def repeat_test(
 def load_published(path: str | Path) -> dict[str, Tensor]:
     """Read a state dict as the paper's authors publish it, renamed to this package's names.
 
-    Keys there: `{0..3}.fc.{weight,bias}` (spiking) or `{0,2,4,6}.{weight,bias}` (non-spiking). Raises `RecordError`.
+    Keys there: `{0..3}.fc.{weight,bias}` (spiking) or `{0,2,4,6}.{weight,bias}` (non-spiking).
+    Raises `RecordError` for anything else.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,11 +1,12 @@
 """A stack of feedforward networks that train side by side: 700 - 128 - 128 - 128 - 20 in the paper.
 
-Every layer is an affine map with a trainable bias, applied at every time step. Hidden layers fire (`neurons/`); the
-readout of spiking networks is a layer of leaky integrators that do not. Run r of the stack lives in the last T_r of the
-T steps: before them its pre-activation and its output are 0, its means divide by T_r, its noise counts its own t.
+Every layer is an affine map with a trainable bias, applied at every time step. Hidden layers fire
+(`neurons/`); the readout of spiking networks is a layer of leaky integrators that do not. Run r of the stack
+lives in the last T_r of the T steps: before them its pre-activation and its output are 0, its means divide by
+T_r, its noise counts its own t.
 
-Initialisation, run by run from its own seed, as in the authors' program: spiking networks U(+-sqrt(3 / fan_in)) with biases 0;
-the non-spiking one U(+-1 / sqrt(fan_in)), biases too.
+Initialisation, run by run from its own seed, as in the authors' program: spiking networks
+U(+-sqrt(3 / fan_in)) with biases 0; the non-spiking one U(+-1 / sqrt(fan_in)), biases too.
 
 Shapes: S runs, B samples, T steps, N neurons, C classes.
 """
@@ -31,7 +32,7 @@ Noise = Callable[[int, tuple[int, int, int, int], tuple[int, ...]], Tensor]
 
 @dataclass(frozen=True)
 class Output:
-    """logits (S, B, C); rates: per hidden layer (S, N), the mean of the neuron's output over samples and own steps."""
+    """logits (S, B, C); rates: per hidden layer (S, N), a neuron's mean output over samples and own steps."""
 
     logits: Tensor
     rates: list[Tensor]
@@ -39,7 +40,7 @@ class Output:
 
 @dataclass(frozen=True)
 class SpikeNoise:
-    """Uniforms for the spikes of every run: a function of (seed, purpose, epoch, step, layer, element) alone."""
+    """Uniforms for every run's spikes: a function of (seed, purpose, epoch, step, layer, element) alone."""
 
     seeds: tuple[int, ...]
     purpose: Purpose
@@ -48,7 +49,7 @@ class SpikeNoise:
     device: torch.device | str = "cpu"
 
     def __call__(self, layer: int, shape: tuple[int, int, int, int], lengths: tuple[int, ...]) -> Tensor:
-        """Uniforms (S, B, T, N) in (0, 1); run r's first own step lies at T - T_r, and before it they are 1/2."""
+        """Uniforms (S, B, T, N) in (0, 1); run r's first own step lies at T - T_r; before it they are 1/2."""
         _, samples, steps, neurons = shape
         address = {"epoch": self.epoch, "step": self.step, "layer": layer}
         drawn = [
@@ -71,8 +72,8 @@ class SpikeNoise:
 class StackedNetwork(nn.Module):
     """S networks of one model and one architecture with their own weights.
 
-    `weights[l]` (S, out, in) and `biases[l]` (S, out). With `collapse` (the default) the readout that is only averaged over time
-    becomes a weighted sum over time of the last hidden layer, which is exact.
+    `weights[l]` (S, out, in) and `biases[l]` (S, out). With `collapse` (the default) the readout that is only
+    averaged over time becomes a weighted sum over time of the last hidden layer, which is exact.
     """
 
     def __init__(self, settings: RunSettings, seeds: Sequence[int], *, collapse: bool = True) -> None:
@@ -96,7 +97,8 @@ class StackedNetwork(nn.Module):
     ) -> Output:
         """Logits and rates of a batch of events, or of dense input (S, B, T, 700) whose runs have `lengths`.
 
-        `noise(layer, shape, lengths)` gives the uniforms of stochastic neurons; left out, torch's generator draws them.
+        `noise(layer, shape, lengths)` gives the uniforms of stochastic neurons; left out, torch's generator
+        draws them.
         """
         lengths = (
             inputs.lengths
@@ -154,7 +156,7 @@ class StackedNetwork(nn.Module):
         return mean_coefficients(self.integrator.alpha, self.integrator.beta, steps)
 
     def run_state(self, run: int) -> dict[str, Tensor]:
-        """A copy of one run's parameters on the CPU: `0.weight` (out, in), `0.bias` (out,), `1.weight`, ..."""
+        """A copy of one run's parameters on the CPU: `0.weight` (out, in), `0.bias` (out,), `1.weight` ..."""
         state = {}
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             state[f"{layer}.weight"] = weight[run].detach().cpu().clone()
@@ -193,7 +195,7 @@ def own_steps(lengths: Sequence[int], like: Tensor) -> Tensor | None:
 
 
 def event_sum(batch: Batch, weight: Tensor) -> Tensor:
-    """Layer 1 from events: the sum of the weight rows of every spike, (S, B, T, N), for weights (S, N, 700)."""
+    """Layer 1 from events: the sum of every spike's weight row, (S, B, T, N), for weights (S, N, 700)."""
     runs, samples, steps = batch.shape
     rows = (
         weight.transpose(1, 2).reshape(runs * INPUTS, -1).contiguous()

@@ -1,7 +1,8 @@
-"""Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy
-as 1, 2, 3"). A draw is a function of what it is for, so it does not depend on what was drawn before it.
+"""Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as
+easy as 1, 2, 3"). A draw is a function of what it is for, so it does not depend on what was drawn before it.
 
-One round maps the counter (c0, c1, c2, c3) with the key (k0, k1), mulhi/mullo being the halves of the 64-bit product:
+One round maps the counter (c0, c1, c2, c3) with the key (k0, k1), mulhi/mullo being the halves of the 64-bit
+product:
 
     c0' = mulhi(M1, c2) ^ c1 ^ k0     c1' = mullo(M1, c2)
     c2' = mulhi(M0, c0) ^ c3 ^ k1     c3' = mullo(M0, c0)
@@ -13,8 +14,9 @@ Address of a draw, the same on every backend:
     key      k0 = seed                        k1 = purpose + 256 * layer
     counter  c0 = element   c1 = index // 4   c2 = step   c3 = epoch        word = index % 4
 
-For spike noise, element = sample * N + neuron and index = the run's own time step t: four successive steps of a
-neuron share one evaluation. A word w becomes the uniform ((w >> 9) + 1/2) / 2^23: exact in float32, inside (0, 1).
+For spike noise, element = sample * N + neuron and index = the run's own time step t: four successive steps of
+a neuron share one evaluation. A word w becomes the uniform ((w >> 9) + 1/2) / 2^23: exact in float32, inside
+(0, 1).
 """
 
 from enum import IntEnum

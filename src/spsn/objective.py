@@ -1,6 +1,6 @@
-"""The objective: readout over time, cross entropy (arXiv 2306.12666, equation 20), spike-rate regulariser (equation 21).
+"""The objective (arXiv 2306.12666): readout over time, cross entropy (equation 20), rate penalty (21).
 
-Equation 21 as the authors' program computes it: r_n is neuron n's mean over the batch and over all (padded) time steps,
+Equation 21 as the authors' program computes it, r_n being neuron n's mean over batch and (padded) time steps:
 
     L_reg = relu( sum_n r_n - theta_reg N )^2        N: hidden neurons, coefficient 1
 

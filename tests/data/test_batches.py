@@ -51,7 +51,7 @@ def one(store: EventStore, shift: float = 0.0, zoom: float = 1.0, sample: int = 
 
 
 def torch_resampled(counts: np.ndarray, shift: float, zoom: float) -> tuple[np.ndarray, np.ndarray]:
-    """torch's nearest resampling under out = zoom * in + shift about the centre; and where it rounds a tie."""
+    """torch's nearest resampling under out = zoom * in + shift about the centre; where it rounds a tie."""
     steps = len(counts)
     inverse = torch.tensor(
         [[[1 / zoom, 0, -2 * shift / zoom / CHANNELS], [0, 1 / zoom, 0]]], dtype=torch.float64
@@ -214,7 +214,7 @@ def test_a_run_of_a_stack_has_the_batches_it_has_alone(store):
             assert torch.equal(own.labels[0], batch.labels[run])
             for stacked, single in zip(own_events(batch, run), own_events(own, 0), strict=True):
                 assert (stacked == single).all()
-            assert ((0 <= own.channels) & (own.channels < CHANNELS)).all()
+            assert ((own.channels >= 0) & (own.channels < CHANNELS)).all()
     assert any(len(set(row)) == 3 for row in lengths)
     assert all(next(iterator, None) is None for iterator in alone)
 

@@ -38,7 +38,7 @@ def test_closed_form_equals_autograd(reset, alpha, beta, threshold):
 
 
 def test_an_example_by_hand():
-    """Two steps, a spike in the first: u = (1-b) x0, then (1-b) (a x0 + x1); no gradient through the reset."""
+    """Two steps, a spike in the first: u = (1-b) x0, then (1-b) (a x0 + x1); no gradient by the reset."""
     a, b, x0, x1, g0, g1 = 0.5, 0.75, 6.0, 0.5, 2.0, 3.0
     x = torch.tensor([[x0], [x1]], dtype=torch.float64, requires_grad=True)
     s = lif(x, a, b)

@@ -84,7 +84,7 @@ def test_mean_gumbel_gradient_is_the_closed_form():
 
 
 def test_one_logistic_draw_has_the_law_of_two_gumbel_draws():
-    """Against torch's two-class Gumbel-Softmax on the logits (u, -u): rate, mean and spread of the gradient."""
+    """Against torch's two-class Gumbel-Softmax on the logits (u, -u): rate, gradient's mean and spread."""
     spikes, gradient = with_gradient(gumbel_spikes, POTENTIALS, draws(DRAWS, 6))
     torch.manual_seed(0)
     u = POTENTIALS.expand(DRAWS, 6).clone().requires_grad_()

@@ -1,6 +1,8 @@
 """Made-up results that say exactly what the paper says: its grid, its means, its spreads, its times."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from zlib import crc32
 
@@ -11,7 +13,9 @@ import yaml
 
 from spsn.grid import RunSettings, blocks, run_settings
 from spsn.records import Execution, Result, RunRecord, write_record
-from spsn.replication.claims import Judged, assess
+from spsn.replication.claim_parts import Claim, read_claims
+from spsn.replication.claims import Judged, judge_claims
+from spsn.replication.evidence import Evidence
 from spsn.settings import Settings, from_mapping
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,9 +83,9 @@ class Results:
             table.to_csv(path, index=False)
         return self.folder
 
-    def judge(self, claims: Path = ROOT / "paper" / "claims.yaml") -> dict[str, Judged]:
-        """Every claim, judged, by its id."""
-        return {j.claim.id: j for j in assess(self.write(), claims, self.settings)}
+    def judge(self, *names: str) -> dict[str, Judged]:
+        """The repository's claims (all, or those named), judged on the tables as they are in memory."""
+        return self._judge(claim for claim in papers_claims() if not names or claim.id in names)
 
     def part(self, **part) -> Judged:
         """A claim of one made-up part, judged."""
@@ -90,7 +94,17 @@ class Results:
         path.write_text(
             yaml.safe_dump({"claims": [entry | {"parts": [{"label": "it", "unit": "%"} | part]}]})
         )
-        return self.judge(path)["made-up"]
+        return self._judge(read_claims(path))["made-up"]
+
+    def _judge(self, claims: Iterable[Claim]) -> dict[str, Judged]:
+        tables = (self.runs, self.epoch, self.sequence_length, self.trials, self.test_set)
+        return {j.claim.id: j for j in judge_claims(claims, Evidence(self.settings, *tables))}
+
+
+@cache
+def papers_claims() -> tuple[Claim, ...]:
+    """The claims of the repository."""
+    return read_claims(ROOT / "paper" / "claims.yaml")
 
 
 def paper_config(**changes) -> dict:

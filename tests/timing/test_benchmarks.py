@@ -31,7 +31,7 @@ def run(monkeypatch, capsys, script, *arguments):
     """What the command prints, read as JSON."""
     path = BENCHMARKS / script
     monkeypatch.setattr(sys, "argv", [str(path), "--device", "cpu", "--threads", "1", *arguments])
-    runpy.run_path(str(path), run_name="__main__")
+    runpy.run_path(str(path))["main"]()
     return json.loads(capsys.readouterr().out)
 
 

@@ -64,8 +64,8 @@ def test_stochastic_networks_draw_anew_without_uniforms():
 
 @pytest.mark.parametrize(("model", "implementation"), TRAINERS)
 def test_a_trainer_prepares_the_batch_and_moves_every_parameter(model, implementation):
-    store = random_store(samples=4, spikes=60, time_step_ms=20.0)
-    run = run_settings(model, time_step=0.02)
+    store = random_store(samples=4, spikes=400, time_step_ms=20.0)
+    run = run_settings(model, time_step=0.02, tau_mem=0.02, tau_syn=0.02)
     trainer = TRAINERS[model, implementation](run, torch.device("cpu"))
     before = [p.detach().clone() for p in trainer.network.parameters()]
     batch = Batches(store, 4, (0,)).gather([[2, 0, 3, 1]])

@@ -1,16 +1,16 @@
 """Batches of spikes: order, augmentation, left padding, for a stack of runs that each have their own.
 
-Augmentation (the authors' `RandomAffine(degrees=0, translate=(0.1, 0), scale=(0.7, 1.3))`, nearest neighbour): a sample of
-T steps and W channels is an image on a fixed canvas. With a shift d (whole channels) and one zoom s about the centre, the
-output's row t reads the input's row f(t), its column c the column g(c):
+Augmentation (the authors' `RandomAffine(degrees=0, translate=(0.1, 0), scale=(0.7, 1.3))`, nearest
+neighbour): a sample of T steps and W channels is an image on a fixed canvas. With a shift d (whole channels)
+and one zoom s about the centre, the output's row t reads the input's row f(t), its column c the column g(c):
 
     f(t) = round((t + 1/2 - T/2) / s + T/2 - 1/2)        g(c) = round((c + 1/2 - W/2 - d) / s + W/2 - 1/2)
 
-and is empty where these fall outside. Rows and columns are independent, so two index tables per sample do it; events of one cell
-add, and stay together.
+and is empty where these fall outside. Rows and columns are independent, so two index tables per sample do it;
+events of one cell add, and stay together.
 
-Padding: a run's batch is padded in front, so that all samples end together, to its own longest sample, T_r steps. In a
-stack T is the longest T_r and run r lives in the last T_r steps.
+Padding: a run's batch is padded in front, so that all samples end together, to its own longest sample, T_r
+steps. In a stack T is the longest T_r and run r lives in the last T_r steps.
 """
 
 import math
@@ -150,11 +150,13 @@ class Batches:
         )
 
     def _reserve(self, samples: np.ndarray, zooms: np.ndarray, steps: int) -> None:
-        """Room for the most events a batch can have: a zoom s < 2 repeats a row or column at most ceil(s) times."""
+        """Room for the most events possible: a zoom s < 2 repeats a row or column ceil(s) times at most."""
         events = self.store.offsets[samples + 1] - self.store.offsets[samples]
         room = int((events * np.ceil(zooms) ** 2).sum())
         if room >= 2**31:
-            raise ValueError(f"a batch of {room} events is too large; use a smaller batch_size or fewer runs a stack")
+            raise ValueError(
+                f"a batch of {room} events is too large; use a smaller batch_size or fewer runs a stack"
+            )
         if room > len(self._channels):
             self._channels = np.empty(room + room // 4, np.int32)
         if samples.size * steps > len(self._offsets):
@@ -181,7 +183,9 @@ def _column_runs(first, count, channels, zoom, shift):
 
 
 @numba.njit(cache=True, nogil=True)
-def _gather(time_bin, channel, sample_offsets, length, samples, shifts, zooms, channels, out_channels, out_offsets):
+def _gather(
+    time_bin, channel, sample_offsets, length, samples, shifts, zooms, channels, out_channels, out_offsets
+):
     """Fill a batch's rows with events; returns how many there are."""
     runs, size = samples.shape
     steps = out_offsets.shape[2]

@@ -1,4 +1,4 @@
-"""One module per published method; the plain form, readable beside its equations. `MODELS` is the table by name."""
+"""One module per published method: the plain form, readable beside its equations. `MODELS`: by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ __all__ = ["LIF", "MODELS", "LeakyIntegrator", "ModelKind", "NonSpiking", "SpsnG
 class ModelKind:
     """What the network must know of a model.
 
-    `make(tau_mem, tau_syn, time_step, threshold, reset)` gives the hidden layers' neuron; `spiking` networks read out through
-    leaky integrators; `stochastic` neurons take uniforms as a second argument.
+    `make(tau_mem, tau_syn, time_step, threshold, reset)` gives the hidden layers' neuron; `spiking` networks
+    read out through leaky integrators; `stochastic` neurons take uniforms as a second argument.
     """
 
     label: str

@@ -5,13 +5,14 @@
 
 from rest. It is linear and time invariant, so u = h * x (equations 13-15) with the impulse response
 
-    h[n] = (1-beta) (alpha^(n+1) - beta^(n+1)) / (alpha - beta)       or (1-beta)(n+1) alpha^n where alpha = beta.
+    h[n] = (1-beta) (alpha^(n+1) - beta^(n+1)) / (alpha - beta)      or (1-beta)(n+1) alpha^n if alpha = beta.
 
-Three forms of one thing: `recurrence` (the definition), `fft` (parallel over time) and `chunks` (Toeplitz products
-within chunks of time, the two states carried from chunk to chunk; the fastest plain form on a CPU).
+Three forms of one thing: `recurrence` (the definition), `fft` (parallel over time) and `chunks` (Toeplitz
+products within chunks of time, the two states carried from chunk to chunk; the fastest plain form on a CPU).
 
-The authors' program multiplies the spectra of both kernels and of x at length 2T; the product fills 3T-2 samples, so its
-tail wraps round onto the start. Here h itself is convolved at a length of at least 2T-1: nothing wraps.
+The authors' program multiplies the spectra of both kernels and of x at length 2T; the product fills 3T-2
+samples, so its tail wraps round onto the start. Here h itself is convolved at a length of at least 2T-1:
+nothing wraps.
 
 Shapes: x and u (..., T, N); time constants are the same for all neurons.
 """
@@ -37,9 +38,9 @@ def decay(tau: float, time_step: float) -> float:
 
 @lru_cache(maxsize=64)
 def impulse_response(alpha: float, beta: float, steps: int) -> np.ndarray:
-    """h[0 ... steps-1] in float64. The quotient cancels where alpha and beta are close: there it is summed instead.
+    """h[0 ... steps-1] in float64. Where alpha and beta are close the quotient cancels; it is summed instead:
 
-    (alpha^(n+1) - beta^(n+1)) / (alpha - beta) = sum_k alpha^k beta^(n-k), a geometric sum without cancellation.
+    (alpha^(n+1) - beta^(n+1)) / (alpha - beta) = sum_k alpha^k beta^(n-k), a geometric sum of positive terms.
     """
     n = np.arange(steps, dtype=np.float64)
     if alpha == beta:
@@ -97,8 +98,8 @@ def integrate(x: Tensor, alpha: float, beta: float, method: Method = "auto") -> 
 def mean_coefficients(alpha: float, beta: float, steps: int) -> np.ndarray:
     """c with mean_t u[t] = sum_t c[t] x[t], float64 (steps,): c[t] = (1/T) sum_{n < T-t} h[n].
 
-    The mean over time of a linear filter's output is a weighted sum of its input, so a readout integrator whose
-    potential is only averaged need not be simulated.
+    The mean over time of a linear filter's output is a weighted sum of its input, so a readout integrator
+    whose potential is only averaged need not be simulated.
     """
     return np.cumsum(impulse_response(alpha, beta, steps))[::-1] / steps
 
@@ -156,7 +157,8 @@ class _Chunks(torch.autograd.Function):
 class LeakyIntegrator(nn.Module):
     """A layer of leaky integrators that do not fire (the readout of the paper's networks).
 
-    Arguments: time constants and step in seconds. Input: pre-activation (..., T, N); output: potential (..., T, N).
+    Arguments: time constants and step in seconds. Input: pre-activation (..., T, N); output: potential, the
+    same shape.
     """
 
     def __init__(

@@ -1,15 +1,15 @@
-"""The leaky integrate-and-fire neuron (arXiv 2306.12666, equations 3, 5 and 6) as the authors' program runs it:
+"""The leaky integrate-and-fire neuron (arXiv 2306.12666, equations 3, 5, 6) as the authors' program runs it:
 
     i[t] = alpha i[t-1] + x[t]
     u[t] = beta v[t-1] + (1-beta) i[t]
     s[t] = 1[u[t] > u_th]                       strictly above
     v[t] = u[t] (1 - s[t])                      the potential left after the reset; the current is not reset
 
-`reset="paper"` is equation 6 to the letter: u[t] = (beta u[t-1] + (1-beta) i[t]) (1 - s[t-1]), where the input that
-arrives one step after a spike is lost too.
+`reset="paper"` is equation 6 to the letter: u[t] = (beta u[t-1] + (1-beta) i[t]) (1 - s[t-1]), where the
+input that arrives one step after a spike is lost too.
 
-Gradient: SuperSpike (Zenke and Ganguli 2018), ds/du := sg(u) = 1 / (100 |u - u_th| + 1)^2, with no gradient through
-the reset. Back-propagation through time then has a closed form, two recurrences that run backwards:
+Gradient: SuperSpike (Zenke and Ganguli 2018), ds/du := sg(u) = 1 / (100 |u - u_th| + 1)^2, with no gradient
+through the reset. Back-propagation through time then has a closed form, two recurrences that run backwards:
 
     e[t] = sg[t] g[t] + beta (1 - s[t]) e[t+1]          e = dL/du,  g = dL/ds
     dx[t] = d[t] + alpha dx[t+1]                        d[t] = (1-beta) e[t]     (paper: times 1 - s[t-1])

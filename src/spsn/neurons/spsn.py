@@ -10,8 +10,8 @@ Both integrate without threshold or reset (`integrator.py`), then fire independe
         g is the difference of two Gumbel draws, which is one logistic draw log r - log(1 - r).
         P(s = 1) = sigma(2u) whatever tau: twice the slope of SPSN-SB.
 
-The paper gives no parameters of the Gumbel-Softmax; logits and temperature are those of the authors' program. The
-threshold of Table I plays no part. At rest (u = 0) both fire with probability 1/2.
+The paper gives no parameters of the Gumbel-Softmax; logits and temperature are those of the authors' program.
+The threshold of Table I plays no part. At rest (u = 0) both fire with probability 1/2.
 
 Shapes: pre-activation, uniforms and spikes (..., T, N).
 """
@@ -28,7 +28,7 @@ def bernoulli_spikes(potential: Tensor, uniforms: Tensor) -> Tensor:
 
 
 def gumbel_spikes(potential: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
-    """SPSN-GS: spikes (exactly 0 or 1) of membrane potentials; straight-through soft gradient 2 y (1 - y) / tau.
+    """SPSN-GS: spikes (exactly 0 or 1) of membrane potentials, with the soft gradient 2 y (1 - y) / tau.
 
     `uniforms` lie strictly inside (0, 1); 0 or 1 would only saturate y.
     """

@@ -2,7 +2,8 @@
 
 A claim holds here (`holds_here`) when every judged part does: yes if all say yes, no if one says no, not
 tested if none could be tested, else undecided. Where the paper does not say which network it means, each
-network is a reading, and the readings must agree: all yes or all no, else undecided.
+network is a reading, and the readings must agree: all yes or all no, else undecided. Numbers that belong to SHD
+have no say on other data, ratios of times none on a CPU.
 
 The verdict is replicated, not replicated or undecided for yes, no and all else; not comparable where the data
 are not the whole of SHD, where a network was not trained as in the paper, where times are a CPU's, and for
@@ -18,7 +19,7 @@ import pandas as pd
 from spsn.files import write_text
 from spsn.replication.claim_parts import Claim, read_claims
 from spsn.replication.comparable import TRAINING, obstacle
-from spsn.replication.evidence import load_evidence
+from spsn.replication.evidence import Evidence, load_evidence
 from spsn.replication.rules import Finding, judge_part
 from spsn.replication.run_table import write_csv
 from spsn.replication.text import interval_text, number_text
@@ -51,12 +52,16 @@ def assess(results: str | Path, claims_file: str | Path, settings: Settings) -> 
     Raises `ClaimsError` for a claims file that cannot be used, `RecordError` for a table that is missing or
     damaged.
     """
-    claims, evidence = read_claims(claims_file), load_evidence(results, settings)
+    return judge_claims(read_claims(claims_file), load_evidence(results, settings))
+
+
+def judge_claims(claims: Iterable[Claim], evidence: Evidence) -> tuple[Judged, ...]:
+    """Judge claims on tables that are read already."""
     judged = []
     for claim in claims:
         findings = [judge_part(evidence, part) for part in claim.parts]
         kept = tuple(f for f in findings if not (f.part.optional and f.outcome == "not tested"))
-        judged.append(_conclude(claim, kept, settings))
+        judged.append(_conclude(claim, kept, evidence.settings))
     return tuple(judged)
 
 
@@ -139,8 +144,8 @@ def _combine_readings(deciding: list[Finding]) -> str:
 
 
 def _combine(outcomes: Iterable[str]) -> str:
-    """The parts of one reading: one no is a no, a yes takes all."""
-    found = {"not tested" if outcome == "not comparable" else outcome for outcome in outcomes}
+    """The parts of one reading: one no is a no, a yes takes all; what only SHD or a GPU has stays out."""
+    found = set(outcomes) - {"not comparable"} or {"not tested"}
     if "no" in found:
         return "no"
     return found.pop() if len(found) == 1 else "undecided"

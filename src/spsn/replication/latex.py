@@ -1,7 +1,7 @@
 """Text and numbers as LaTeX: escaped names, lines that can break, macros.
 
-Everything that comes from a file passes through here, so that no name of a data set, path or version can break the
-document or be read as a command.
+Everything that comes from a file passes through here, so that no name of a data set, path or version can
+break the document or be read as a command.
 """
 
 import math
@@ -31,7 +31,8 @@ _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight
 def escape(text: object) -> str:
     """Any text as LaTeX that prints the same characters.
 
-    A character that the report's fonts lack (outside Latin-1 and Latin Extended-A) is printed as its code point.
+    A character that the report's fonts lack (outside Latin-1 and Latin Extended-A) is printed as its code
+    point.
     """
     return "".join(_character(c) for c in str(text))
 
@@ -62,7 +63,7 @@ def letters(name: str) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with `digits` significant digits, thousands apart by thin spaces; a dash where there is none."""
+    """A number with `digits` significant digits, in groups of three; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return ABSENT
     if value == 0:

@@ -1,8 +1,8 @@
 """The full protocol, and where a configuration is smaller or different.
 
-Full means what the paper states (Table I; sections IV to VI of arXiv 2306.12666) and, where it states nothing, this
-project's own choice: the batch, inputs and neurons of Figure 5, the repetitions and epochs of Figure 2, and that
-Figure 2 shows three models. `config/paper.yaml` is exactly this protocol.
+Full means what the paper states (Table I; sections IV to VI of arXiv 2306.12666) and, where it states
+nothing, this project's own choice: the batch, inputs and neurons of Figure 5, the repetitions and epochs of
+Figure 2, and that Figure 2 shows three models. `config/paper.yaml` is exactly this protocol.
 """
 
 from collections.abc import Mapping
@@ -86,7 +86,7 @@ _MILLISECONDS = ("tau_mem", "tau_syn", "time_step")
 
 @dataclass(frozen=True)
 class Difference:
-    """One setting that departs from the full protocol; values as text, `experiments` empty where it holds for all."""
+    """One setting that departs from the full protocol; values as text, no `experiments` where for all."""
 
     setting: str
     experiments: tuple[str, ...]
@@ -112,7 +112,7 @@ def differences(settings: Settings) -> list[Difference]:
 
 
 def flatten(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys. `published` stays whole: its keys are models, not settings."""
+    """Nested mappings as one, with dotted keys. `published` stays whole: its keys are models."""
     flat: dict[str, Any] = {}
     for key, value in mapping.items():
         if isinstance(value, Mapping) and key != "published":

@@ -1,8 +1,8 @@
 """The report: numbers from result files into LaTeX macros, and with them report.tex into a PDF.
 
-The text of the report (`paper/report.tex`) holds no result. Every number it prints is a macro that `write_macros`
-writes from the files below `results/<name>/`, or stands in a table or figure made from them, so a number can
-always be followed to its file, and a file to its command (`provenance.json`).
+The text of the report (`paper/report.tex`) holds no result. Every number it prints is a macro that
+`write_macros` writes from the files below `results/<name>/`, or stands in a table or figure made from them,
+so a number can always be followed to its file, and a file to its command (`provenance.json`).
 """
 
 import json
@@ -36,11 +36,14 @@ _COLUMNS = {
 _EXECUTION = {"machines": "machine", "versions": "versions", "git_commits": "git_commit"}
 
 
-def write_provenance(results: str | Path, settings: Settings, out: str | Path, commands: Iterable[str]) -> None:
+def write_provenance(
+    results: str | Path, settings: Settings, out: str | Path, commands: Iterable[str]
+) -> None:
     """Write `provenance.json`: configuration, facts of the data, machine, versions, commit, the commands.
 
     `training` lists, each once, the machines, versions and commits that the run records below `results` name,
-    since runs may have been trained elsewhere. Raises `RecordError` if `data.json` or a record cannot be read.
+    since runs may have been trained elsewhere. Raises `RecordError` if `data.json` or a record cannot be
+    read.
     """
     results = Path(results)
     content = {

@@ -1,7 +1,8 @@
 """From report.tex, macros, tables and figures to a PDF, with whatever TeX the machine has.
 
-Equal results give equal bytes with one version of TeX: report.tex keeps identifiers, dates and file names out of
-the PDF, and it is compiled in a temporary folder laid out like `results/<name>/`, so that no path can enter.
+Equal results give equal bytes with one version of TeX: report.tex keeps identifiers, dates and file names out
+of the PDF, and it is compiled in a temporary folder laid out like `results/<name>/`, so that no path can
+enter.
 """
 
 import os
@@ -34,10 +35,10 @@ _LOG_LINES = 25
 
 
 def build_pdf(results: str | Path, tex_source: str | Path, out_pdf: str | Path) -> None:
-    """Typeset report.tex with the macros, tables and figures of `results` into `out_pdf`, which appears whole.
+    """Typeset report.tex with macros, tables and figures of `results` into `out_pdf`, which appears whole.
 
-    `tex_source` has references.bib beside it. Raises `RecordError` for a missing part of the results, `SpsnError`
-    where there is no TeX, or with TeX's own words where it fails.
+    `tex_source` has references.bib beside it. Raises `RecordError` for a missing part of the results,
+    `SpsnError` where there is no TeX, or with TeX's own words where it fails.
     """
     results, tex_source = Path(results), Path(tex_source)
     sources = (tex_source, tex_source.with_name("references.bib"))
@@ -71,8 +72,8 @@ def _tex() -> tuple[str, ...]:
     if shutil.which("tectonic"):
         return _TECTONIC
     raise SpsnError(
-        "the report needs TeX (latexmk and pdflatex), which is not on this machine; on Debian or Ubuntu install "
-        f"it with: sudo apt-get install --no-install-recommends {' '.join(DEBIAN_PACKAGES)}"
+        "the report needs TeX (latexmk and pdflatex), which is not on this machine; on Debian or Ubuntu "
+        f"install it with: sudo apt-get install --no-install-recommends {' '.join(DEBIAN_PACKAGES)}"
     )
 
 
@@ -90,7 +91,7 @@ def _run(command: list[str], folder: Path, name: str) -> None:
 
 
 def _relevant(folder: Path, name: str, output: bytes) -> str:
-    """The lines that tell what is wrong: from the first error of TeX's log on, else the program's last ones."""
+    """The lines that tell what is wrong: from the first error of the log on, else the program's last ones."""
     log = folder / Path(name).with_suffix(".log")
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     lines = text.partition("Here is how much of TeX's memory")[0].splitlines()

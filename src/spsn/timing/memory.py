@@ -2,8 +2,8 @@
 
 On CUDA a peak is that of the allocator, reset before: the tensors. On a CPU it is the resident high water of
 the whole process, interpreter and libraries included, reset by writing 5 to /proc/self/clear_refs (proc(5));
-where that cannot be done there is no peak, rather than one of something else. Before each reset everything
-that nothing holds any more is given back, since glibc and the CUDA cache keep what they can use again.
+where that cannot be done there is no peak, rather than one of something else. Before each reset free memory
+is given back, since glibc and the CUDA cache keep what they can use again.
 """
 
 import ctypes
@@ -27,6 +27,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 def release() -> None:
     """Give back what nothing holds any more: Python's cycles, the CUDA cache, glibc's free pages."""
     gc.collect()
+    _trim()
+
+
+def _trim() -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -36,7 +40,7 @@ def release() -> None:
 
 def reset_peak(device: torch.device) -> int | None:
     """Begin a new peak; returns the bytes held now, None where peaks cannot be told."""
-    release()
+    _trim()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)

@@ -137,13 +137,14 @@ def refusal(
     """
     if any(m.status == OUT_OF_MEMORY for m in history.values()):
         return OUT_OF_MEMORY
-    seconds = predict({t: m.median for t, m in history.items() if m.median is not None}, steps, order)
-    if seconds is not None and seconds * timing.repeats > timing.seconds_per_point:
-        return TOO_SLOW
     grown = {t: float(m.grown_bytes) for t, m in history.items() if m.grown_bytes is not None}
     cells, room = timing.batch_size * steps * timing.inputs, available_bytes(device)
     needed = max(MAKING * cells, 4 * cells + (predict(grown, steps, 1) or 0.0))
-    return OUT_OF_MEMORY if room is not None and needed > room else None
+    if room is not None and needed > room:
+        return OUT_OF_MEMORY
+    seconds = predict({t: m.median for t, m in history.items() if m.median is not None}, steps, order)
+    too_slow = seconds is not None and seconds * timing.repeats > timing.seconds_per_point
+    return TOO_SLOW if too_slow else None
 
 
 def _layer(timing: SequenceLengthTiming, steps: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

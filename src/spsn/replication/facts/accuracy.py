@@ -1,4 +1,4 @@
-"""Accuracies and spike rates over seeds, speakers that were never trained on, conditions that stayed at chance."""
+"""Accuracies and spike rates over seeds, and which conditions stayed at chance."""
 
 import pandas as pd
 
@@ -9,13 +9,22 @@ from spsn.replication.style import MODELS, model_look
 
 CONDITIONS = ("basic", "augmented")
 COLUMNS = (
-    *("experiment", "model", "condition", "seed", "test_accuracy", "train_accuracy", "test_hits", "test_total"),
+    *(
+        "experiment",
+        "model",
+        "condition",
+        "seed",
+        "test_accuracy",
+        "train_accuracy",
+        "test_hits",
+        "test_total",
+    ),
     *("spikes_per_ms", "epochs", "epoch_seconds", "device"),
 )
 
 
 def accuracy_macros(runs: pd.DataFrame, classes: int) -> tuple[dict[str, str], dict[str, bool]]:
-    """Accuracies and rates by model and condition, a line for every condition, and which of them are at chance."""
+    """Accuracies and rates by model and condition, a line for every condition, those at chance."""
     groups = list(runs.groupby(["experiment", "model", "condition"], sort=False))
     chance = [key for key, group in groups if at_chance(group, classes)]
     macros = {
@@ -43,7 +52,7 @@ def _model_macros(runs: pd.DataFrame) -> dict[str, str]:
 
 
 def at_chance(group: pd.DataFrame, classes: int) -> bool:
-    """Whether the 95 % interval of the group's pooled share of hits (Clopper and Pearson) reaches down to guessing."""
+    """Whether the 95 % interval (Clopper and Pearson) of the pooled share of hits reaches guessing."""
     return share(group.test_hits.sum(), group.test_total.sum()).low <= 1 / classes
 
 

@@ -8,7 +8,7 @@ from spsn.settings import Settings
 
 
 def data_notice(settings: Settings) -> str:
-    """The line that every page carries: the data's name and, where they are not the whole of SHD, that they are not."""
+    """The line that every page carries: the data's name and whether they are the whole of SHD."""
     if settings.is_shd:
         return "Data: Spiking Heidelberg Digits (SHD)"
     if settings.dataset == "shd":
@@ -47,15 +47,22 @@ def _split_line(name: str, split: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _source(source: Any) -> str:
-    """Where the data came from, key by key, in a sentence's form."""
-    if isinstance(source, Mapping):
-        parts = [
-            f"{latex.escape(key)} {_source(value)}"
-            for key, value in source.items()
-            if value not in (None, "")
-        ]
-        return "; ".join(parts) or latex.ABSENT
-    if isinstance(source, list):
-        return ", ".join(_source(value) for value in source)
-    return latex.breakable(source) if source not in (None, "") else latex.ABSENT
+def _source(source: Mapping[str, Any] | None) -> str:
+    """Where the files came from; said once where it is the same for all."""
+    facts = [_facts(of_file) for of_file in (source or {}).values()]
+    if not facts:
+        return latex.ABSENT
+    if len(set(facts)) == 1:
+        return facts[0]
+    return "; ".join(f"{latex.escape(name)}: {fact}" for name, fact in zip(source, facts, strict=True))
+
+
+def _facts(of_file: Any) -> str:
+    if not isinstance(of_file, Mapping):
+        return _fact(of_file)
+    return ", ".join(f"{latex.escape(key)} {_fact(value)}" for key, value in of_file.items())
+
+
+def _fact(value: Any) -> str:
+    """One entry; a file of this machine is not named by its path, which says nothing to a reader."""
+    return "a local file" if str(value).startswith("file:") else latex.breakable(value)

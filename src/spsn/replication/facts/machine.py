@@ -55,7 +55,9 @@ def _value(key: str, value: Any) -> str:
     if key == "memory_bytes":
         return _gibibytes(value)
     if key == "gpus":
-        return latex.listed(f"{latex.escape(gpu['name'])} ({_gibibytes(gpu['memory_bytes'])})" for gpu in value)
+        return latex.listed(
+            f"{latex.escape(gpu['name'])} ({_gibibytes(gpu['memory_bytes'])})" for gpu in value
+        )
     return latex.breakable(value) + (" for this process" if key == "cores" else "")
 
 

@@ -1,8 +1,8 @@
 """What the timing study measured, and which part of the speed-up belongs to the baseline.
 
 The paper divides LIF's time by SPSN's. Its LIF loop slices the pre-activation at every time step, and the
-backward of each slice fills a tensor as long as the whole sequence: work that grows with T^2 and has nothing to
-do with the neuron. With t(...) the medians of one row of the tables,
+backward of each slice fills a tensor as long as the whole sequence: work that grows with T^2 and has nothing
+to do with the neuron. With t(...) the medians of one row of the tables,
 
     t(LIF, paper) / t(SB, paper)  =  t(LIF, paper) / t(LIF, unbind)  x  t(LIF, unbind) / t(SB, paper)
         the paper's comparison           the baseline's slices             what remains
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 
 from spsn.replication import latex
+from spsn.replication.evidence import on_gpu
 from spsn.replication.facts.common import distinct, whole_numbers
 from spsn.replication.style import (
     IMPLEMENTATIONS,
@@ -54,7 +55,10 @@ def _ratio_macros(prefix: str, seconds: Times) -> tuple[dict[str, str], dict[str
     fused = _over(seconds("lif", "fused"), seconds("spsn-sb", "fused"))
     parts = {"Whole": whole, "Baseline": baseline, "Rest": rest, "Fused": fused}
     macros = {f"{prefix.capitalize()}Ratio{name}": latex.number(value) for name, value in parts.items()}
-    return macros, {f"{prefix}ratio": None not in (whole, baseline, rest), f"{prefix}fused": fused is not None}
+    return macros, {
+        f"{prefix}ratio": None not in (whole, baseline, rest),
+        f"{prefix}fused": fused is not None,
+    }
 
 
 def epoch_macros(epochs: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool]]:
@@ -91,10 +95,11 @@ def length_macros(lengths: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool
     medians = measured.groupby(KEYS).seconds.median()
     steps = sorted(set(lengths.steps))
     compared = [t for t in steps if decomposition(_at(medians, t))[0]]
-    longest = max([t for t in compared if None not in decomposition(_at(medians, t))] or compared, default=None)
+    longest = max(
+        [t for t in compared if None not in decomposition(_at(medians, t))] or compared, default=None
+    )
     macros, switches = _ratio_macros("length", _at(medians, longest))
     raw = measured.groupby(KEYS).seconds_unsynchronised.median()
-    on_gpu = measured.device.astype(str).str.contains("cuda|nvidia|gpu", case=False).any()
     text = {
         "LengthTable": _length_table(lengths, medians, steps),
         "LengthCircumstances": _circumstances(lengths),
@@ -105,7 +110,9 @@ def length_macros(lengths: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool
         "LengthUnsynchronised": latex.number(decomposition(_at(raw, longest))[0]),
         "LengthSpread": latex.percent(_largest_spread(measured), 0),
     }
-    return macros | text | _growth_macros(medians, steps), switches | {"lengthongpu": bool(on_gpu)}
+    return macros | text | _growth_macros(medians, steps), switches | {
+        "lengthongpu": bool(len(measured)) and on_gpu(measured.device)
+    }
 
 
 def _at(medians: pd.Series, steps: int | None) -> Times:
@@ -161,7 +168,11 @@ def _length_table(lengths: pd.DataFrame, medians: pd.Series, steps: Iterable[int
         cells = [_length_cell(rows[(rows.model == m) & (rows.implementation == w)]) for m, w in series]
         lines.append((latex.integer(t), *cells, *map(latex.number, decomposition(_at(medians, t)))))
     parts = (("paper's", "ratio"), ("of it,", "slices"), ("of it,", "rest"))
-    head = ["$T$", *(latex.stacked(*_names(*pair)) for pair in series), *(latex.stacked(*pair) for pair in parts)]
+    head = [
+        "$T$",
+        *(latex.stacked(*_names(*pair)) for pair in series),
+        *(latex.stacked(*pair) for pair in parts),
+    ]
     return latex.tabular(f"@{{}}r{'r' * len(series)}@{{\\qquad}}rrr@{{}}", head, lines)
 
 

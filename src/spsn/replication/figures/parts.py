@@ -77,11 +77,14 @@ def published(context: Context, quantity: str, model: str, condition: str) -> tu
     return None if rows.empty else (float(rows.value.iloc[0]), float(rows.spread.iloc[0]))
 
 
-def published_point(axes: Axes, x: float, y: float, gid: str, *, spread: float = np.nan) -> None:
+def published_point(
+    axes: Axes, x: float, y: float, gid: str, *, spread: float = np.nan, color: str = INK
+) -> None:
     """The paper's value as a hollow diamond, its spread, where it gives one, as a thin bar."""
     if np.isfinite(spread):
-        axes.errorbar(x, y, yerr=spread, **{**ERROR_STYLE, "elinewidth": 0.6, "capsize": 0})
-    (point,) = axes.plot([x], [y], zorder=6, **PUBLISHED_STYLE)
+        style = {**ERROR_STYLE, "elinewidth": 0.6, "capsize": 0, "ecolor": color}
+        axes.errorbar(x, y, yerr=spread, **style)
+    (point,) = axes.plot([x], [y], zorder=6, **{**PUBLISHED_STYLE, "markeredgecolor": color})
     point.set_gid(gid)
 
 

@@ -24,6 +24,14 @@ from spsn.replication.style import FAINT, INK, MODELS, PAGE, model_look, new_fig
 
 COLUMNS = ("experiment", "model", "condition", "seed", "test_accuracy", "spikes_per_ms", "rate_threshold")
 GUIDES = ("accuracy_drops_below", "accuracy_constant_above")  # the paper's two rates, spikes per ms
+# Where the paper prints both numbers, and where the name stands beside the point, in points.
+PUBLISHED = {
+    ("lif", "augmented"): (-5, 0),
+    ("spsn-sb", "augmented"): (5, 4),
+    ("spsn-gs", "augmented"): (5, -4),
+    ("spsn-sb", "regularized"): (5, 0),
+    ("spsn-gs", "regularized"): (5, 0),
+}
 # Ten seeds lie closer together here than in bar charts: dots that leave the mean's marker visible.
 DOTS = {
     "linestyle": "none",
@@ -50,12 +58,10 @@ def figure4(runs: pd.DataFrame, context: Context) -> Figure:
     for model in ordered(plain.model, MODELS):
         _point(axes, plain[plain.model == model], model, f"{model}/none", hollow=model in swept)
     lines = {model: _sweep(axes, regularized[regularized.model == model], model) for model in swept}
-    names = _published_points(axes, context)
+    _published_points(axes, context)
     outside = _frame(axes, context)
     for model, centres in lines.items():
         _label(axes, centres, above=swept.index(model) % 2 == 0)
-    for regularised, points in names.items():
-        _label(axes, points, above=regularised, width=0.6)
     legend_above(figure, *_handles(ordered([*swept, *plain.model], MODELS), swept, context))
     footer(figure, context.note, outside)
     return figure
@@ -89,20 +95,19 @@ def _point(
     return rate.mean, hit.mean
 
 
-def _published_points(axes: Axes, context: Context) -> dict[bool, dict[str, tuple[float, float]]]:
-    """The paper's points for which it prints both numbers; returns regularised or not: {name: point}."""
-    names: dict[bool, dict[str, tuple[float, float]]] = {True: {}, False: {}}
-    for model in ("lif", "spsn-sb", "spsn-gs"):
-        for condition in ("augmented", "regularized"):
-            rate = published(context, "spikes_per_ms", model, condition)
-            accuracy = published(context, "test_accuracy", model, condition)
-            threshold = published(context, "rate_threshold", model, condition)
-            if rate and accuracy:
-                gid = f"{model}/{condition}/published"
-                published_point(axes, rate[0], accuracy[0], gid, spread=accuracy[1])
-                name = model_look(model).label + (f", {threshold[0]:g}" if threshold else "")
-                names[condition == "regularized"][name] = (rate[0], accuracy[0])
-    return names
+def _published_points(axes: Axes, context: Context) -> None:
+    """The paper's points for which it prints both numbers, named."""
+    for (model, condition), beside in PUBLISHED.items():
+        rate = published(context, "spikes_per_ms", model, condition)
+        accuracy = published(context, "test_accuracy", model, condition)
+        threshold = published(context, "rate_threshold", model, condition)
+        if rate and accuracy:
+            look, gid = model_look(model), f"{model}/{condition}/published"
+            published_point(axes, rate[0], accuracy[0], gid, spread=accuracy[1], color=look.color)
+            name = look.label + (f", {threshold[0]:g}" if threshold else "")
+            place = {"xytext": beside, "textcoords": "offset points", "va": "center", "size": 6}
+            side = "left" if beside[0] > 0 else "right"
+            axes.annotate(name, (rate[0], accuracy[0]), zorder=6, ha=side, **place)
 
 
 def _frame(axes: Axes, context: Context) -> str:
@@ -115,7 +120,8 @@ def _frame(axes: Axes, context: Context) -> str:
     guides = [guide[0] for guide in guides if guide]
     for rate in guides:
         axes.axvline(rate, color=FAINT, linewidth=0.6, linestyle=":", zorder=0).set_gid(f"guide-{rate:g}")
-    _rate_axis(axes, min(*rates, *guides), max(*rates, *guides))
+    names = 1.3 if guides else 1.0  # room at the right for the names of published points
+    _rate_axis(axes, min(*rates, *guides), names * max(*rates, *guides))
     chance, low, high = 100 * context.chance, accuracy.min(), accuracy.max()
     near = low - chance < 3 * (high - low) + 10
     if near:
@@ -140,8 +146,9 @@ def _rate_axis(axes: Axes, low: float, high: float) -> None:
     axes.set_xlim(low / 1.2 if low > 0 else -0.2, high * 1.25 if high > 0 else 1)
 
 
-def _label(axes: Axes, names: dict[str, tuple[float, float]], *, above: bool, width: float = 0.26) -> None:
-    """Write each name (about `width` inches) at its point, on a further level where points crowd."""
+def _label(axes: Axes, names: dict[str, tuple[float, float]], *, above: bool) -> None:
+    """Write each name at its point, on a further level where points crowd."""
+    width = 0.26  # of a name, inches
     taken: list[float] = []  # right end of the last label on each level, inches
     for name, centre in sorted(names.items(), key=lambda item: item[1]):
         x = axes.transAxes.inverted().transform(axes.transData.transform(centre))[0] * 0.92 * PAGE

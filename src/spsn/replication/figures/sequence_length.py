@@ -66,14 +66,16 @@ def figure5(lengths: pd.DataFrame, context: Context) -> Figure:
     times = summarize_repeats(lengths)
     figure = new_figure(PAGE, 3.5)
     duration, ratio = figure.subplots(1, 2)
+    lines = duration_lines(times)
+    _panel(duration, [x for x in lines if x.filled], [x for x in lines if not x.filled], [])
     setting = ", ".join(sorted(set(lengths.device.astype(str)))) + f", batch {lengths.batch_size.iloc[0]}"
-    _panel(duration, duration_lines(times), f"A  Forward and backward ({setting})", "seconds")
+    duration.set(title=f"A  Forward and backward ({setting})", ylabel="seconds")
     value = published(context, "speed_up", "spsn-sb", "10000")
     if value:
         published_point(ratio, 10_000, value[0], "B/published")
     ratio.axhline(1, color=FAINT, linewidth=0.7, linestyle=":", zorder=0)
-    extra = [published_handle()] if value else []
-    _panel(ratio, ratio_lines(times), "B  Speed-up: LIF over SPSN-SB", "LIF seconds / SPSN-SB seconds", extra)
+    _panel(ratio, ratio_lines(times), [], [published_handle()] if value else [])
+    ratio.set(title="B  Speed-up: LIF over SPSN-SB", ylabel="LIF seconds / SPSN-SB seconds")
     steps = sorted(set(times.steps)) + ([10_000] if value else [])
     for axes in (duration, ratio):
         axes.set_xlim(min(steps) / 1.3, max(steps) * 1.3)
@@ -134,21 +136,27 @@ def ratio_lines(times: pd.DataFrame) -> list[Line]:
     return lines
 
 
-def _panel(axes: Axes, lines: list[Line], title: str, ylabel: str, extra: list | None = None) -> None:
+def _panel(axes: Axes, left: list[Line], right: list[Line], extra: list[Line2D]) -> None:
+    """Draw the lines and, below, their legend in two columns; other entries follow in the right one."""
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for line in lines:
+    for line in [*left, *right]:
         _draw(axes, line)
-    statuses = _strip(axes, lines)
-    handles = [Line2D([], [], label=line.label, **line.look) for line in lines] + (extra or [])
-    for status in statuses:
-        label = STATUS_LABELS.get(status, "not measured on one side" if status == UNKNOWN else status)
-        mark = STATUS_MARKERS.get(status, "x")
-        handles.append(Line2D([], [], color=INK, linestyle="none", marker=mark, markersize=4.5, label=label))
+    statuses = _strip(axes, [*left, *right])
+    columns = [[Line2D([], [], label=line.label, **line.look) for line in lines] for lines in (left, right)]
+    columns[1] += [*extra, *map(_status_handle, statuses)]
+    blank = Line2D([], [], linestyle="none", label=" ")
+    height = max(map(len, columns))
+    handles = [handle for column in columns for handle in [*column, *[blank] * (height - len(column))]]
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
-    axes.set(xlabel="time steps T", ylabel=ylabel)
-    axes.set_title(title)
+    axes.set_xlabel("time steps T")
     bare(axes)
+
+
+def _status_handle(status: str) -> Line2D:
+    label = STATUS_LABELS.get(status, "not measured on one side" if status == UNKNOWN else status)
+    style = {"linestyle": "none", "marker": STATUS_MARKERS.get(status, "x"), "markersize": 4.5}
+    return Line2D([], [], color=INK, label=label, **style)
 
 
 def _draw(axes: Axes, line: Line) -> None:

@@ -16,18 +16,21 @@ from spsn.replication.claims import write_claims
 from spsn.replication.tables import write_table1, write_table2
 from spsn.settings import Settings, from_mapping, to_mapping
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 TEX = ROOT / "paper" / "report.tex"
 REPORTED = ROOT / "paper" / "reported.csv"
 CLAIMS = ROOT / "paper" / "claims.yaml"
-WORDS = "zero one two three four five six seven eight nine null eins zwei drei vier fünf sechs sieben acht neun".split()
+ENGLISH = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+GERMAN = ["null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"]
+WORDS = ENGLISH + GERMAN
 TEST_TOTAL = 200
 ACCURACY = {"lif": 0.62, "spsn-sb": 0.66, "spsn-gs": 0.58, "non-spiking": 0.44}
 RATES = {"lif": 12.0, "spsn-sb": 150.0, "spsn-gs": 170.0}
 COMMANDS = ["spsn data --settings results/demo/settings.json", "spsn train accuracy/lif/basic --seeds 0 1"]
 VERSIONS = {"spsn": "0.1.0", "python": "3.11.7", "torch": "2.13.0+cpu"}
 MACHINE = {
-    "system": "Linux", "distribution": "Debian GNU/Linux 12 (bookworm)", "processor": "A & B_C 100 %", "cores": 2,
+    "system": "Linux", "distribution": "Debian GNU/Linux 12 (bookworm)", "processor": "A & B_C 100 %",
+    "cores": 2,
     "memory_bytes": 8 * 2**30, "gpus": [], "cuda": None,
 }  # fmt: skip
 
@@ -40,7 +43,11 @@ def plan(name: str = "demo", **changes) -> Settings:
 
 
 def _laid_over(below: dict, above: dict) -> dict:
-    both = {k: _laid_over(below[k], v) for k, v in above.items() if isinstance(v, dict) and isinstance(below.get(k), dict)}
+    both = {
+        k: _laid_over(below[k], v)
+        for k, v in above.items()
+        if isinstance(v, dict) and isinstance(below.get(k), dict)
+    }
     return {**below, **above, **both}
 
 
@@ -58,7 +65,12 @@ def write(folder: Path, settings: Settings) -> Path:
     write_claims(folder, CLAIMS, settings)
     for number in range(1, 7):
         figure(folder / f"figures/figure{number}.pdf", 3.5 if number < 3 else 7.16)
-    content = {"config": to_mapping(settings), "machine": MACHINE, "versions": VERSIONS, "git_commit": "0123abc-dirty"}
+    content = {
+        "config": to_mapping(settings),
+        "machine": MACHINE,
+        "versions": VERSIONS,
+        "git_commit": "0123abc-dirty",
+    }
     write_json(folder / "provenance.json", {**content, "data": facts(settings), "commands": COMMANDS})
     return folder
 
@@ -76,7 +88,11 @@ def facts(settings: Settings) -> dict:
     train = {**split, "file": "train.h5", "samples": 600, "speakers": list(range(10))}
     test = {**split, "file": "test.h5", "samples": TEST_TOTAL, "speakers": list(range(12))}
     named = {"dataset": settings.dataset_name, "is_shd": settings.is_shd, "class_names": WORDS}
-    return {**named, "splits": {"train": train, "test": test}, "source": {"made by": "spsn", "seed": 0}}
+    return {
+        **named,
+        "splits": {"train": train, "test": test},
+        "source": {name: {"made by": "hand", "seed": 0} for name in ("a.h5", "b.h5")},
+    }
 
 
 def runs(settings: Settings) -> pd.DataFrame:
@@ -92,13 +108,17 @@ def runs(settings: Settings) -> pd.DataFrame:
             lines.append(
                 {
                     "experiment": block.experiment, "model": model, "condition": c.name, "seed": seed,
-                    "test_accuracy": hits / TEST_TOTAL, "train_accuracy": base + 0.2, "train_loss": 1.0, "test_hits": hits,
+                    "test_accuracy": hits / TEST_TOTAL, "train_accuracy": base + 0.2, "train_loss": 1.0,
+                    "test_hits": hits,
                     "test_total": TEST_TOTAL, "test_accuracy_seen": hits / TEST_TOTAL + 0.03,
-                    "test_accuracy_unseen": max(0, hits / TEST_TOTAL - 0.15), "spikes_per_ms": rate and rate + seed,
+                    "test_accuracy_unseen": max(0, hits / TEST_TOTAL - 0.15),
+                    "spikes_per_ms": rate and rate + seed,
                     "spikes_per_ms_1": rate and (rate + seed) / 3, "rate_threshold": c.rate_threshold,
-                    "loss_mode": c.loss_mode, "epochs": block.training.epochs, "batch_size": block.training.batch_size,
+                    "loss_mode": c.loss_mode, "epochs": block.training.epochs,
+                    "batch_size": block.training.batch_size,
                     "time_step": block.network.time_step, "dataset": settings.dataset_name, "classes": 20,
-                    "epoch_seconds": 1.25, "test_seconds": 0.5, "peak_bytes": 10**9, "device": "cpu", "backend": "torch",
+                    "epoch_seconds": 1.25, "test_seconds": 0.5, "peak_bytes": 10**9, "device": "cpu",
+                    "backend": "torch",
                     "threads": 1,
                 }
             )  # fmt: skip
@@ -117,7 +137,8 @@ def epochs() -> pd.DataFrame:
             {
                 "model": model, "implementation": way, "status": "measured" if s else "too-slow",
                 "seconds_per_epoch": s, "seconds_compute": s and s - 2, "seconds_data": s and 2.0,
-                "batches_measured": 4 if s else 0, "batches_per_epoch": 38, "batch_size": 16, "mean_steps": 190.4,
+                "batches_measured": 4 if s else 0, "batches_per_epoch": 38, "batch_size": 16,
+                "mean_steps": 190.4,
                 "augmented": True, "device": "cpu", "threads": 1, "dtype": "float32",
             }
             for (model, way), s in seconds.items()
@@ -139,7 +160,8 @@ def lengths(device: str = "cpu") -> pd.DataFrame:
             {
                 "model": model, "implementation": way, "steps": t, "repeat": repeat,
                 "status": "too-slow" if slow else "measured", "seconds": seconds, "forward_seconds": seconds,
-                "backward_seconds": seconds, "seconds_unsynchronised": seconds, "peak_bytes": 10**8, "batch_size": 8,
+                "backward_seconds": seconds, "seconds_unsynchronised": seconds, "peak_bytes": 10**8,
+                "batch_size": 8,
                 "inputs": 128, "neurons": 128, "device": device, "threads": 1, "dtype": "float32",
             }
         )  # fmt: skip
@@ -151,7 +173,8 @@ def trials(count: int = 10, label: int = 15) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "model": model, "condition": "augmented", "seed": 0, "sample": 0, "true_label": label, "trial": trial,
+                "model": model, "condition": "augmented", "seed": 0, "sample": 0, "true_label": label,
+                "trial": trial,
                 "class": c, "class_name": WORDS[c], "mean_potential": float(c == label) + 0.01 * trial,
                 "predicted": label if trial else 3,
             }
@@ -165,8 +188,10 @@ def test_set(moved: int = 26) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "model": model, "condition": "augmented", "seed": 0, "sample": sample, "true_label": sample % 20,
-                "trials": 10, "distinct_labels": 2 if sample < moved else 1, "majority_label": sample % 20, "hits": 9,
+                "model": model, "condition": "augmented", "seed": 0, "sample": sample,
+                "true_label": sample % 20,
+                "trials": 10, "distinct_labels": 2 if sample < moved else 1, "majority_label": sample % 20,
+                "hits": 9,
             }
             for model, sample in product(("spsn-sb", "spsn-gs"), range(TEST_TOTAL))
         ]
