@@ -1,7 +1,7 @@
 """Small data sets and settings that the tests share."""
 
 import pytest
-from support import load_config, make_words
+from support import load_config, make_words, small_run
 
 from spsn.data.events import EventStore
 from spsn.grid import RunSettings
@@ -17,12 +17,7 @@ def stores() -> tuple[EventStore, EventStore]:
 @pytest.fixture
 def run() -> RunSettings:
     """The settings of a small run."""
-    return RunSettings(
-        experiment="accuracy", model="spsn-sb", condition="basic", seed=0, dataset="words", classes=4,
-        train_digest="", test_digest="", hidden_layers=2, hidden_size=12, tau_mem=0.02, tau_syn=0.01, threshold=1.0,
-        time_step=0.002, lif_reset="code", loss_mode="mean", rate_threshold=None, shift=0.1, scale=0.3, epochs=3,
-        batch_size=8, learning_rate=0.001, backend="torch", threads=1,
-    )  # fmt: skip
+    return small_run()
 
 
 @pytest.fixture

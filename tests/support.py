@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,15 @@ import yaml
 
 from spsn.commands import merged
 from spsn.data.shd import SpikeFile, write_split
+from spsn.grid import RunSettings
 
 ROOT = Path(__file__).parent.parent
 
 
 def make_words(samples: int, classes: int, seed: int, seconds: float = 0.06) -> SpikeFile:
-    """Spikes of `classes` that can be told apart: each class has its own band of channels that sweeps over time."""
+    """Spikes of `classes` that can be told apart: each class has its own band of channels that sweeps over
+    time.
+    """
     random = np.random.default_rng(seed)
     times, units, labels = [], [], np.arange(samples) % classes
     for label in labels:
@@ -29,13 +33,45 @@ def make_words(samples: int, classes: int, seed: int, seconds: float = 0.06) -> 
     return SpikeFile.from_rows(times, units, labels, random.integers(0, 4, samples), names)
 
 
+def small_run(**changes: object) -> RunSettings:
+    """The settings of a small run on four classes."""
+    small = RunSettings(
+        experiment="accuracy",
+        model="spsn-sb",
+        condition="basic",
+        seed=0,
+        dataset="words",
+        classes=4,
+        train_digest="",
+        test_digest="",
+        hidden_layers=2,
+        hidden_size=12,
+        tau_mem=0.02,
+        tau_syn=0.01,
+        threshold=1.0,
+        time_step=0.002,
+        lif_reset="code",
+        loss_mode="mean",
+        rate_threshold=None,
+        shift=0.1,
+        scale=0.3,
+        epochs=3,
+        batch_size=8,
+        learning_rate=0.001,
+        backend="torch",
+        threads=1,
+    )
+    return replace(small, **changes)
+
+
 def load_config(*names: str) -> dict:
     """Configurations of the repository laid over one another."""
     return merged([ROOT / "config" / f"{name}.yaml" for name in names])
 
 
 def make_project(folder: Path, **training: object) -> Path:
-    """A copy of the repository's workflow in `folder` with tiny data; returns the configuration to lay over the paper's.
+    """A copy of the repository's workflow in `folder` with tiny data; returns the configuration to lay over
+    the paper's.
 
     Every experiment is there, with one or two models, two seeds and a network of 12 neurons a layer.
     """
@@ -74,7 +110,9 @@ def make_project(folder: Path, **training: object) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment with the commands of its Python first on the path, as an activated one has them."""
+    """This process's environment with the commands of its Python first on the path, as an activated one has
+    them.
+    """
     here = str(Path(sys.executable).parent)
     return {**os.environ, "PATH": os.pathsep.join([here, os.environ.get("PATH", "")])}
 

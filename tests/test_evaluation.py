@@ -12,22 +12,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support import small_run
 
 from spsn import evaluation
 from spsn.data.batches import Batches
 from spsn.data.events import EventStore
 from spsn.data.shd import CHANNELS, SpikeFile, read_split
 from spsn.errors import RecordError
-from spsn.grid import RunSettings
 from spsn.network import SpikeNoise, StackedNetwork
 from spsn.noise import Purpose
 
-PAPER = RunSettings(
-    experiment="accuracy", model="lif", condition="basic", seed=0, dataset="test", classes=20,
-    train_digest="", test_digest="", hidden_layers=3, hidden_size=128, tau_mem=0.02, tau_syn=0.02,
-    threshold=1.0, time_step=0.001, lif_reset="code", loss_mode="mean", rate_threshold=None, shift=0.0,
-    scale=0.0, epochs=1, batch_size=64, learning_rate=1e-3, backend="torch", threads=1,
-)  # fmt: skip
+PAPER = small_run(
+    model="lif",
+    classes=20,
+    hidden_layers=3,
+    hidden_size=128,
+    tau_syn=0.02,
+    time_step=0.001,
+    batch_size=64,
+    shift=0.0,
+    scale=0.0,
+)
 SMALL = replace(PAPER, hidden_layers=2, hidden_size=10, threshold=0.2, time_step=0.002, batch_size=4)
 SEEDS = (2, 5)
 

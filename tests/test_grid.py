@@ -50,9 +50,10 @@ def test_adding_seeds_adds_blocks_and_leaves_the_others(paper):
 
 def test_run_settings_carry_the_condition(paper):
     by_name = {block.name: block for block in grid.blocks(paper)}
-    make = lambda name: grid.run_settings(
-        paper, by_name[name], 3, classes=20, train_digest="a", test_digest="b"
-    )  # noqa: E731
+
+    def make(name):
+        return grid.run_settings(paper, by_name[name], 3, classes=20, train_digest="a", test_digest="b")
+
     basic, augmented = make("accuracy/lif/basic"), make("accuracy/lif/augmented")
     assert (basic.shift, basic.scale, augmented.shift, augmented.scale) == (0.0, 0.0, 0.1, 0.3)
     regularized = make("regularization/spsn-sb/regularized-0.08")

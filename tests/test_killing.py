@@ -6,12 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from support import environment, make_project, snakemake
 
+from spsn.checkpoints import CheckpointStore
+from spsn.files import write_json
 from spsn.records import read_record
+from spsn.settings import to_mapping
 
 EPOCHS = 40
 BLOCKS = ("accuracy/spsn-sb/augmented", "accuracy/lif/basic")
@@ -39,9 +43,13 @@ def outcomes(folder: Path) -> dict:
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
     """Start a command of the project in a session of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", *arguments], cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
-    )  # fmt: skip
+    )
 
 
 def trainers(folder: Path) -> list[int]:
@@ -70,20 +78,24 @@ def wait_until(condition, seconds: float = 60.0) -> bool:
 
 def kill(pid: int) -> None:
     """SIGKILL, unless it has just ended."""
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+
+
+def train_command(results: str, settings: str, stores: str) -> tuple[str, ...]:
+    """The command that trains the first block."""
+    where = ("--results", results, "--settings", settings)
+    data = ("--train", stores.format(split="train"), "--test", stores.format(split="test"))
+    return ("spsn.cli", "train", "--block", BLOCKS[0], "--seeds", "0-1", *where, *data)
 
 
 def test_a_killed_trainer_goes_on_where_it_was(tmp_path, unbroken):
     make_project(tmp_path, epochs=EPOCHS)
     assert snakemake(tmp_path, "data").returncode == 0  # settings and event stores
-    results, events = "results/tiny", "results/tiny/events"
-    command = (
-        "spsn.cli", "train", "--settings", f"{results}/settings.json", "--block", "accuracy/spsn-sb/augmented", "--seeds", "0-1",
-        "--train", f"{events}/train_2ms.safetensors", "--test", f"{events}/test_2ms.safetensors", "--results", results,
-    )  # fmt: skip
+    results = "results/tiny"
+    command = train_command(
+        results, f"{results}/settings.json", f"{results}/events/{{split}}_2ms.safetensors"
+    )
     chance, kills = random.Random(5), 0
     checkpoints = tmp_path / results / "checkpoints"
     for _ in range(3):
@@ -125,17 +137,12 @@ def test_a_killed_workflow_leaves_no_orphan_and_goes_on_where_it_was(tmp_path, u
 
 
 def test_a_second_trainer_says_who_holds_the_block(tmp_path, settings, stores):
-    from spsn.checkpoints import CheckpointStore
-    from spsn.files import write_json
-    from spsn.settings import to_mapping
-
     write_json(tmp_path / "settings.json", to_mapping(settings))
     for store, split in zip(stores, ("train", "test"), strict=True):
         store.save(tmp_path / f"{split}.safetensors")
-    with CheckpointStore(tmp_path).lock("accuracy/lif/basic"):
+    with CheckpointStore(tmp_path).lock(BLOCKS[0]):
+        command = train_command(".", "settings.json", "{split}.safetensors")
         done = subprocess.run(
-            [sys.executable, "-m", "spsn.cli", "train", "--settings", "settings.json", "--block", "accuracy/lif/basic",
-             "--seeds", "0", "--train", "train.safetensors", "--test", "test.safetensors", "--results", "."],
-            cwd=tmp_path, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+            [sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
     assert done.returncode == 1 and f"process {os.getpid()}" in done.stderr and "Traceback" not in done.stderr

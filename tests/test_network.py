@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from support import small_run
 from torch import nn
 
 from spsn.data.batches import Batch, Batches
@@ -24,12 +25,17 @@ from spsn.noise import Purpose
 from spsn.objective import objective, rate_penalty
 
 SEEDS = (3, 0, 8)
-PAPER = RunSettings(
-    experiment="accuracy", model="lif", condition="basic", seed=0, dataset="test", classes=20,
-    train_digest="", test_digest="", hidden_layers=3, hidden_size=128, tau_mem=0.02, tau_syn=0.02,
-    threshold=1.0, time_step=0.001, lif_reset="code", loss_mode="mean", rate_threshold=None, shift=0.0,
-    scale=0.0, epochs=1, batch_size=64, learning_rate=1e-3, backend="torch", threads=1,
-)  # fmt: skip
+PAPER = small_run(
+    model="lif",
+    classes=20,
+    hidden_layers=3,
+    hidden_size=128,
+    tau_syn=0.02,
+    time_step=0.001,
+    batch_size=64,
+    shift=0.0,
+    scale=0.0,
+)
 # Small, with other decays for current and potential, and a threshold that LIF reaches at once.
 SMALL = replace(
     PAPER, hidden_layers=2, hidden_size=12, classes=5, tau_syn=0.01, threshold=0.1, rate_threshold=0.01

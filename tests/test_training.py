@@ -1,4 +1,6 @@
-"""Training: a run is a function of its settings and seed, whatever else happens around it (invariants 1 and 2)."""
+"""Training: a run is a function of its settings and seed, whatever else happens around it (invariants 1 and
+2).
+"""
 
 import logging
 import os
@@ -60,7 +62,7 @@ def stacked(runs, store, epochs):
 
 @pytest.mark.parametrize("model", ["lif", "spsn-sb", "spsn-gs", "non-spiking"])
 def test_a_stack_of_runs_trains_each_as_if_it_were_alone(run, stores, model):
-    """The first epoch agrees to rounding; later a spike that flips on the last bit may part the trajectories."""
+    """The first epoch agrees to rounding; later a spike may flip on the last bit and part the trajectories."""
     torch.set_num_threads(1)
     runs = [replace(run, model=model, seed=seed) for seed in (3, 0, 7)]
     stack = stacked(runs, stores[0], 1)

@@ -1,13 +1,13 @@
 """What a trainer keeps while it works and after: checkpoints of running runs, whole results of finished ones.
 
-They lie in `checkpoints/<experiment>/<model>/<condition>/` beside `runs/`, and are no declared outputs of any rule, so
-that a workflow which clears a failed job's outputs leaves them alone:
+They lie in `checkpoints/<experiment>/<model>/<condition>/` beside `runs/`, and are no declared outputs of any
+rule, so that a workflow which clears a failed job's outputs leaves them alone:
 
     seed<k>.safetensors                 a running run: parameters, optimizer state, history, next epoch
     seed<k>.done.{json,safetensors}     a finished run's record and weights
     lock                                held by the trainer at work
 
-A checkpoint serves only the exact settings that it was made with, and only the source code that it was made by.
+A checkpoint serves only the exact settings, and only the source code, that it was made with.
 """
 
 import fcntl
@@ -103,7 +103,7 @@ class CheckpointStore:
         )
 
     def emit(self, settings: RunSettings) -> Path:
-        """Put record and weights of a finished run in their place below `runs/`; returns the record's path."""
+        """Put record and weights of a finished run below `runs/`; returns the record's path."""
         stem, target = self._stem(settings), record_path(self.results, settings)
         for suffix in (".safetensors", ".json"):  # the record last: where it stands, its weights stand
             with whole_file(target.with_suffix(suffix)) as temporary:

@@ -13,7 +13,9 @@ from spsn.layout import parse_seeds
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 on success, 1 with a message where something must be put right, 130 when interrupted."""
+    """Run one command; 0 on success, 1 with a message where something must be put right, 130 when
+    interrupted.
+    """
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:

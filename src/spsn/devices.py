@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 def lease(requested: str) -> Iterator[torch.device]:
     """Yield the device to work on: `requested` is "cpu", "cuda" or "auto" (a GPU where there is one).
 
-    A GPU is leased alone for as long as the context lasts; where all are taken this waits. Raises `SpsnError` where "cuda" is asked
-    for and there is none.
+    A GPU is leased alone for as long as the context lasts; where all are taken this waits. Raises `SpsnError`
+    where "cuda" is asked for and there is none.
     """
     if requested == "cpu" or not torch.cuda.is_available():
         if requested == "cuda":
@@ -56,6 +56,8 @@ def _wait_for_device():
 
 
 def _lock_path(index: int) -> Path:
-    """One lock file per device and person; the device's UUID, since its number depends on CUDA_VISIBLE_DEVICES."""
+    """One lock file per device and person; the device's UUID, since its number depends on
+    CUDA_VISIBLE_DEVICES.
+    """
     name = getattr(torch.cuda.get_device_properties(index), "uuid", index)
     return Path(tempfile.gettempdir()) / f"spsn-{os.getuid()}-gpu-{name}.lock"

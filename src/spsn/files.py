@@ -14,7 +14,8 @@ from pathlib import Path
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place on success, remove it on failure.
 
-    A reader therefore sees the old file or the new one, never a part of either, whenever the writer is killed.
+    A reader therefore sees the old file or the new one, never a part of either, whenever the writer is
+    killed.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +37,9 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 
 def write_json(path: str | os.PathLike, value: object) -> None:
-    """Write `value` as indented JSON (NaN refused), lists of numbers on one line, so that `path` appears whole."""
+    """Write `value` as indented JSON (NaN refused), lists of numbers on one line, so that `path` appears
+    whole.
+    """
     text = json.dumps(value, indent=1, allow_nan=False)
     write_text(
         path, re.sub(r"\[\s+[-+.\deE,\s]*\]", lambda found: " ".join(found.group().split()), text) + "\n"

@@ -1,4 +1,5 @@
-"""The grid of runs: which networks the experiments of a configuration need, and how they are grouped into jobs.
+"""The grid of runs: which networks the experiments of a configuration need, and how they are grouped into
+jobs.
 
 run: one network, one setting, one seed.   block: the runs of one model and condition that one job trains.
 """

@@ -1,6 +1,7 @@
 """Figure 1: what the three neurons do with one and the same input.
 
-A neuron of each model gets the same pre-activation: random input spikes of a weight, first rare, then frequent, then none.
+A neuron of each model gets the same pre-activation: random input spikes of a weight, first rare, then
+frequent, then none.
 """
 
 import numpy as np
@@ -21,7 +22,8 @@ WEIGHT = 0.8  # V per input spike into the synaptic current
 def illustrate(network: NetworkSettings, time_step: float = 0.001, seed: int = 0) -> list[dict[str, object]]:
     """Rows of input, membrane potential (V) and spikes over time (ms) of one neuron of each spiking model.
 
-    Time constants, threshold and reset are the network's; the step is 1 ms, so that the traces can be followed.
+    Time constants, threshold and reset are the network's; the step is 1 ms, so that the traces can be
+    followed.
     """
     rates = np.concatenate([np.full(round(seconds / time_step), rate) for seconds, rate in EPISODES])
     draws = noise.uniforms(seed, Purpose.ILLUSTRATION, (3, len(rates), 1)).astype(np.float64)

@@ -1,4 +1,6 @@
-"""Where things lie: the paths that the workflow declares and the commands write. Pure functions of the settings."""
+"""Where things lie: the paths that the workflow declares and the commands write. Pure functions of the
+settings.
+"""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath as Path

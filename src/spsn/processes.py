@@ -1,7 +1,8 @@
 """A process that must not outlive the one that started it.
 
-A killed workflow leaves its jobs running, and its shell between them, so both parent and grandparent are watched: when
-one of them goes, this process ends with status 143 as on SIGTERM. What it has written is whole (`files.py`).
+A killed workflow leaves its jobs running, and its shell between them, so both parent and grandparent are
+watched: when one of them goes, this process ends with status 143 as on SIGTERM. What it has written is whole
+(`files.py`).
 """
 
 import ctypes
@@ -15,7 +16,7 @@ TERMINATED = 143  # as a shell reports SIGTERM
 
 
 def parent_of(pid: int) -> int | None:
-    """The parent of a process, or None where that cannot be told (the process is gone, or there is no /proc)."""
+    """The parent of a process; None where that cannot be told (it is gone, or there is no /proc)."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return int(file.read().rpartition(")")[2].split()[1])
@@ -43,7 +44,8 @@ def _watch(parent: int, grandparent: int | None) -> None:
 def keep_memory() -> None:
     """Ask glibc to keep large freed blocks: training frees and takes the same megabytes at every step.
 
-    Without it the kernel maps and clears these pages anew each time, which costs a third of the time on a CPU.
+    Without it the kernel maps and clears these pages anew each time, which costs a third of the time on a
+    CPU.
     """
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3
     try:

@@ -1,4 +1,6 @@
-"""What a person sees while something long goes on: one line that renews itself on a terminal, now and then a line in a log."""
+"""What a person sees while something long goes on: one line that renews itself on a terminal, now and then a
+line in a log.
+"""
 
 import sys
 import time

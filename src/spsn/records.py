@@ -1,4 +1,4 @@
-"""The run record: the JSON of one run, which stands between the networks that make it and the figures that read it.
+"""The run record: the JSON of one run, between the networks that make it and the figures that read it.
 
     settings    all that determines the run
     result      what came out, the same bits whenever the same settings run on the same machine
@@ -24,9 +24,10 @@ SCHEMA_VERSION = 1
 class Result:
     """What a run gave. Per-epoch lists have one entry an epoch, per-layer lists one a hidden layer.
 
-    `train_loss` is the mean batch loss (nats, regulariser included), `train_accuracy` a share (0-1) accumulated while
-    the weights move; the test is one pass with the weights after the last epoch. `spikes_per_ms` sums over a layer's
-    neurons. `speakers` maps each test speaker to hits, total and whether the speaker is also in the training file.
+    `train_loss` is the mean batch loss (nats, regulariser included), `train_accuracy` a share (0-1)
+    accumulated while the weights move; the test is one pass with the weights after the last epoch.
+    `spikes_per_ms` sums over a layer's neurons. `speakers` maps each test speaker to hits, total and whether
+    the speaker is also in the training file.
     """
 
     train_loss: tuple[float, ...]
@@ -103,7 +104,7 @@ def _part(cls: type, content: Any, path: str | Path, name: str) -> Any:
     if not isinstance(content, dict) or set(content) != expected:
         found = set(content) if isinstance(content, dict) else set()
         raise RecordError(
-            f"{path}: its part {name!r} lacks {sorted(expected - found)} and has unknown {sorted(found - expected)}; "
-            "delete it and train again"
+            f"{path}: its part {name!r} lacks {sorted(expected - found)} and has unknown "
+            f"{sorted(found - expected)}; delete it and train again"
         )
     return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})

@@ -1,7 +1,8 @@
-"""Figure 6: how far the neurons' noise moves the answer of a trained network (arXiv 2306.12666, section VI-C).
+"""Figure 6: how far the neurons' noise moves the answer of a trained network (arXiv 2306.12666, section
+VI-C).
 
-Two questions: what the readout says when one sample is shown again and again, and for how many samples of the whole test set the
-label changes between passes.
+Two questions: what the readout says when one sample is shown again and again, and for how many samples of the
+whole test set the label changes between passes.
 """
 
 from collections.abc import Mapping
@@ -22,12 +23,9 @@ from spsn.neurons import MODELS
 from spsn.records import RunRecord, read_record
 from spsn.settings import Settings
 
-TRIAL_COLUMNS = (
-    "model", "condition", "seed", "sample", "true_label", "trial", "class", "class_name", "mean_potential", "predicted",
-)  # fmt: skip
-TEST_SET_COLUMNS = (
-    "model", "condition", "seed", "sample", "true_label", "trials", "distinct_labels", "majority_label", "hits",
-)  # fmt: skip
+IDENTITY = ("model", "condition", "seed", "sample", "true_label")
+TRIAL_COLUMNS = (*IDENTITY, "trial", "class", "class_name", "mean_potential", "predicted")
+TEST_SET_COLUMNS = (*IDENTITY, "trials", "distinct_labels", "majority_label", "hits")
 
 
 def study(settings: Settings, store: EventStore, results: Path, out_trials: Path, out_test_set: Path) -> None:
@@ -35,7 +33,8 @@ def study(settings: Settings, store: EventStore, results: Path, out_trials: Path
     wanted = settings.experiments.robustness
     if wanted.sample >= len(store):
         raise SettingsError(
-            f"configuration: experiments.robustness.sample is {wanted.sample}, but the test split has {len(store)} samples"
+            f"configuration: experiments.robustness.sample is {wanted.sample}, but the test split has "
+            f"{len(store)} samples"
         )
     trials, test_set = [], []
     for model in wanted.models:
@@ -102,10 +101,11 @@ def _identity(settings: RunSettings, store: EventStore, sample: int) -> dict[str
 def evaluate_weights(
     weights: Mapping[str, Tensor], model: str, store: EventStore, trials: int = 1, batch_size: int = 64
 ) -> dict[str, Any]:
-    """Hits, accuracy and spike rates of weights on a split, one entry a trial; the architecture is read from their shapes.
+    """Hits, accuracy and spike rates of weights on a split, one entry a trial; the architecture is read from
+    their shapes.
 
-    Time constants are the paper's 20 ms, the step is the store's. A network with more classes than the data can be
-    tested too: its further outputs are answers that are always wrong.
+    Time constants are the paper's 20 ms, the step is the store's. A network with more classes than the data
+    can be tested too: its further outputs are answers that are always wrong.
     """
     if model not in MODELS:
         raise SettingsError(f"there is no model {model!r}; known: {', '.join(MODELS)}")
@@ -131,8 +131,28 @@ def _paper_settings(
     weights: Mapping[str, Tensor], layers: int, model: str, store: EventStore, batch_size: int
 ) -> RunSettings:
     return RunSettings(
-        experiment="accuracy", model=model, condition="published", seed=0, dataset="", classes=len(weights[f"{layers - 1}.bias"]),
-        train_digest="", test_digest=store.digest, hidden_layers=layers - 1, hidden_size=len(weights["0.bias"]),
-        tau_mem=0.02, tau_syn=0.02, threshold=1.0, time_step=store.time_step_ms / 1000, lif_reset="code", loss_mode="mean",
-        rate_threshold=None, shift=0.0, scale=0.0, epochs=1, batch_size=batch_size, learning_rate=0.001, backend="torch", threads=1,
-    )  # fmt: skip
+        experiment="accuracy",
+        model=model,
+        condition="published",
+        seed=0,
+        dataset="",
+        classes=len(weights[f"{layers - 1}.bias"]),
+        train_digest="",
+        test_digest=store.digest,
+        hidden_layers=layers - 1,
+        hidden_size=len(weights["0.bias"]),
+        tau_mem=0.02,
+        tau_syn=0.02,
+        threshold=1.0,
+        time_step=store.time_step_ms / 1000,
+        lif_reset="code",
+        loss_mode="mean",
+        rate_threshold=None,
+        shift=0.0,
+        scale=0.0,
+        epochs=1,
+        batch_size=batch_size,
+        learning_rate=0.001,
+        backend="torch",
+        threads=1,
+    )

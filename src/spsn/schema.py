@@ -1,4 +1,6 @@
-"""The configuration's JSON schema, derived from the dataclasses of `settings.py`: `python -m spsn.schema > FILE`."""
+"""The configuration's JSON schema, derived from the dataclasses of `settings.py`: `python -m spsn.schema >
+FILE`.
+"""
 
 import json
 import types

@@ -1,19 +1,19 @@
-"""Settings: frozen dataclasses made once from a configuration; nothing else in the package reads a configuration.
+"""Settings: frozen dataclasses made once from a configuration; nothing else in the package reads a
+configuration.
 
-A configuration is a plain mapping (YAML files laid over one another, or the JSON that `spsn settings` writes).
-An unknown key, a wrong type or a value out of range is refused with its place and the nearest known key.
+A configuration is a plain mapping (YAML files laid over one another, or the JSON that `spsn settings`
+writes). An unknown key, a wrong type or a value out of range is refused with its place and the nearest known
+key.
 """
 
 import json
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from difflib import get_close_matches
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from spsn.errors import SettingsError
+from spsn.mapping import build
 
 Model = Literal["lif", "spsn-sb", "spsn-gs", "non-spiking"]
 LossMode = Literal["mean", "max", "last"]
@@ -210,7 +210,7 @@ def from_mapping(config: Mapping[str, Any]) -> Settings:
             name: _inherit(config, experiment) if name in _INHERITING else experiment
             for name, experiment in experiments.items()
         }
-    settings = _build(Settings, config, "")
+    settings = build(Settings, config)
     _check_ranges(settings)
     return settings
 
@@ -247,79 +247,6 @@ def _inherit(config: Mapping[str, Any], experiment: Any) -> Any:
     return merged
 
 
-def _build(cls: type, mapping: Any, place: str) -> Any:
-    """Make dataclass `cls` from `mapping`; `place` is the dotted path used in messages."""
-    if not isinstance(mapping, Mapping):
-        raise SettingsError(f"configuration: {place or 'the whole'} must be a mapping, not {mapping!r}")
-    hints = typing.get_type_hints(cls)
-    for key in mapping:
-        if key not in hints:
-            raise SettingsError(_unknown_key(str(key), list(hints), place))
-    values = {}
-    for f in fields(cls):
-        where = f"{place}.{f.name}" if place else f.name
-        if f.name in mapping:
-            values[f.name] = _convert(hints[f.name], mapping[f.name], where)
-        elif f.default is MISSING and f.default_factory is MISSING:
-            raise SettingsError(f"configuration: key {where} is missing")
-    return cls(**values)
-
-
-def _unknown_key(key: str, known: list[str], place: str) -> str:
-    near = get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-    return f"configuration: unknown key {key!r}{f' in {place}' if place else ''}; {hint}"
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    """Check `value` against a type hint of the dataclasses above and return it in that type."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return _convert_union(arguments, value, where)
-    if origin is Literal:
-        if value not in arguments:
-            near = get_close_matches(str(value), [str(a) for a in arguments], n=1, cutoff=0.5)
-            hint_text = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(map(str, arguments))}"
-            raise SettingsError(f"configuration: {where} cannot be {value!r}; {hint_text}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list | tuple) or not value:
-            raise SettingsError(
-                f"configuration: {where} must be a list with at least one entry, not {value!r}"
-            )
-        return tuple(_convert(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-    if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            raise SettingsError(f"configuration: {where} must be a mapping, not {value!r}")
-        return {str(k): _convert(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
-    if is_dataclass(hint):
-        return _build(hint, value, where)
-    return _convert_scalar(hint, value, where)
-
-
-def _convert_union(options: tuple, value: Any, where: str) -> Any:
-    if value is None and type(None) in options:
-        return None
-    if isinstance(value, Mapping):
-        options = tuple(o for o in options if is_dataclass(o)) or options
-    else:
-        options = tuple(o for o in options if not is_dataclass(o) and o is not type(None)) or options
-    return _convert(options[0], value, where)
-
-
-def _convert_scalar(hint: type, value: Any, where: str) -> Any:
-    good = {
-        int: isinstance(value, int) and not isinstance(value, bool),
-        float: isinstance(value, int | float) and not isinstance(value, bool),
-        bool: isinstance(value, bool),
-        str: isinstance(value, str),
-    }[hint]
-    if not good:
-        kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[hint]
-        raise SettingsError(f"configuration: {where} must be {kind}, not {value!r}")
-    return hint(value)
-
-
 def _check_ranges(settings: Settings) -> None:
     """Refuse what no run could use: counts and times must be positive, shares within their range."""
     config = to_mapping(settings)
@@ -332,9 +259,8 @@ def _check_ranges(settings: Settings) -> None:
         elif isinstance(value, list):
             for i, v in enumerate(value):
                 walk(v, f"{where}[{i}]", key)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            if value < 0 or (value == 0 and key not in may_be_zero):
-                raise SettingsError(f"configuration: {where} must be greater than 0, not {value}")
+        elif type(value) in (int, float) and (value < 0 or (value == 0 and key not in may_be_zero)):
+            raise SettingsError(f"configuration: {where} must be greater than 0, not {value}")
 
     walk(config, "", "")
     if not settings.augmentation.scale < 1:

@@ -1,7 +1,7 @@
 """Which source files a phase of the workflow depends on: an edit to a plot must never train anything again.
 
-The workflow declares them as inputs; the checkpoint store names the training's sources by digest, so that neither a
-checkpoint nor a finished run outlives the code that made it.
+The workflow declares them as inputs; the checkpoint store names the training's sources by digest, so that
+neither a checkpoint nor a finished run outlives the code that made it.
 """
 
 import hashlib

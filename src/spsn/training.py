@@ -1,7 +1,8 @@
-"""Training (arXiv 2306.12666, Table I): Adamax on the objective, a fixed number of epochs, the weights of the last one.
+"""Training (arXiv 2306.12666, Table I): Adamax, a fixed number of epochs, the weights of the last one.
 
-A job trains one block. On a GPU its runs are one stack, (S, B, T, N) at once; on a CPU they follow one another, which is no
-slower there, takes the memory of one run, and makes every run's bits independent of what else the block holds.
+A job trains one block. On a GPU its runs are one stack, (S, B, T, N) at once; on a CPU they follow one
+another, which is no slower there, takes the memory of one run, and makes every run's bits independent of what
+else the block holds.
 """
 
 import logging
@@ -135,8 +136,9 @@ def train_block(
 ) -> list[Path]:
     """Train the block's runs, or go on where an earlier trainer was stopped; returns the records' paths.
 
-    Finished runs that only lack their record are emitted again, not retrained. Raises `BusyError` where another trainer
-    holds the block, `TrainingError` where the estimate on a CPU passes six hours and `allow_long` is not set.
+    Finished runs that only lack their record are emitted again, not retrained. Raises `BusyError` where
+    another trainer holds the block, `TrainingError` where the estimate on a CPU passes six hours and
+    `allow_long` is not set.
     """
     torch.set_num_threads(settings.execution.threads)
     store = CheckpointStore(results)
@@ -154,7 +156,7 @@ def train_block(
 
 
 def _stacks(runs: Sequence[RunSettings], store: CheckpointStore, device: torch.device) -> list[Stack]:
-    """Group runs into stacks: one each on a CPU; on a GPU those with equally many epochs behind them together."""
+    """Runs in stacks: one each on a CPU; on a GPU together those with equally many epochs behind them."""
     checkpoints = [store.load(run) for run in runs]
     groups: dict[int, list[int]] = {}
     for i, checkpoint in enumerate(checkpoints):
@@ -183,8 +185,9 @@ def _announce(
     )  # fmt: skip
     if device.type == "cpu" and seconds > LONG and not settings.execution.allow_long:
         raise TrainingError(
-            f"{block.name}: {ahead} runs would take about {duration(seconds)} on the CPU. Use a machine with a GPU, fewer "
-            "epochs, seeds or samples, a longer time_step, or set `execution: {allow_long: true}` to train all the same."
+            f"{block.name}: {ahead} runs would take about {duration(seconds)} on the CPU. Use a machine with "
+            "a GPU, fewer epochs, seeds or samples, a longer time_step, or set "
+            "`execution: {allow_long: true}` to train all the same."
         )
 
 

@@ -16,6 +16,7 @@ from spsn.replication import report, typesetting
 from spsn.replication.protocol import differences
 
 HAS_TEX = shutil.which("latexmk") and shutil.which("pdflatex")
+needs_tex = pytest.mark.skipif(not HAS_TEX, reason="needs latexmk and pdflatex")
 needs_pdftotext = pytest.mark.skipif(
     shutil.which("pdftotext") is None, reason="needs pdftotext (poppler-utils)"
 )
@@ -23,11 +24,6 @@ INPUTS = (
     *("data.json", "provenance.json", "tables/runs.csv", "tables/claims.csv", "timing/epoch.csv"),
     *("timing/sequence_length.csv", "robustness/trials.csv", "robustness/test_set.csv"),
 )
-
-
-def needs_tex(test):
-    """Mark a test that typesets."""
-    return pytest.mark.tex(pytest.mark.skipif(not HAS_TEX, reason="needs latexmk and pdflatex")(test))
 
 
 def pages(pdf: Path) -> list[str]:

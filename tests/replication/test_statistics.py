@@ -147,7 +147,7 @@ def test_share_is_clopper_and_pearsons():
 
 def test_95_of_100_intervals_hold_the_truth():
     rng = np.random.default_rng(4)
-    n = 2000
+    n = 1000
     held = {"mean": 0, "difference": 0, "ratio": 0, "growth": 0}
     x = np.array([1.0, 2, 5, 10, 20])
     for _ in range(n):

@@ -91,6 +91,12 @@ def test_steps_are_those_of_the_measured_batches(store):
     assert recorder.numbers[3:] == [0, 1]
 
 
+def test_the_warm_up_is_another_epoch(store):
+    recorder = Recorder()
+    measured(recorder, store)
+    assert recorder.batches[:2] != recorder.batches[3:]
+
+
 def test_every_trainer_meets_the_same_batches(store):
     first, second = Recorder(), Recorder(5.0, 0.1)
     measured(first, store)

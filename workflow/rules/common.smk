@@ -1,14 +1,14 @@
 # What several phases share: the settings file, whether a job needs a GPU, what a block is, what a notebook makes.
 
-CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles]
-COMMAND = "snakemake --cores all" + "".join(
-    f" --configfile {path}" for path in CONFIG_FILES if path != "config/paper.yaml"
-)
+# The configurations laid over the paper's, which Snakefile itself names.
+CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles if str(path) != "config/paper.yaml"]
+CONFIG_OPTION = f" --configfile {' '.join(CONFIG_FILES)}" if CONFIG_FILES else ""
+COMMAND = f"snakemake --cores all{CONFIG_OPTION}"
 
 # Snakemake's own report can only be made once everything stands; failing it must not fail what is done.
 HTML_REPORT = (
     f"snakemake --cores 1 --nolock --quiet all --report {RESULTS}/report/report.html"
-    f" --configfile {' '.join(CONFIG_FILES)} > {RESULTS}/logs/report_html.log 2>&1"
+    f"{CONFIG_OPTION} > {RESULTS}/logs/report_html.log 2>&1"
     f" || echo 'report.html could not be made; see {RESULTS}/logs/report_html.log'"
 )
 

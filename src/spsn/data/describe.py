@@ -14,11 +14,16 @@ from spsn.settings import Settings
 
 
 def describe(
-    settings: Settings, files: Mapping[str, Path], stores: Mapping[str, list[Path]], sources: Mapping[str, Path]
+    settings: Settings,
+    files: Mapping[str, Path],
+    stores: Mapping[str, list[Path]],
+    sources: Mapping[str, Path],
 ) -> dict[str, Any]:
-    """The content of `data.json`: per split its file, SHA-256, samples, classes, speakers, means and store digests.
+    """The content of `data.json`: per split its file, SHA-256, samples, classes, speakers, means and store
+    digests.
 
-    `stores` gives each split's event stores (one a time step); `sources` the JSON files that say where the files came from.
+    `stores` gives each split's event stores (one a time step); `sources` the JSON files that say where the
+    files came from.
     """
     splits, names = {}, ()
     for split, path in files.items():

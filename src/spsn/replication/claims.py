@@ -2,8 +2,8 @@
 
 A claim holds here (`holds_here`) when every judged part does: yes if all say yes, no if one says no, not
 tested if none could be tested, else undecided. Where the paper does not say which network it means, each
-network is a reading, and the readings must agree: all yes or all no, else undecided. Numbers that belong to SHD
-have no say on other data, ratios of times none on a CPU.
+network is a reading, and the readings must agree: all yes or all no, else undecided. Numbers that belong to
+SHD have no say on other data, ratios of times none on a CPU.
 
 The verdict is replicated, not replicated or undecided for yes, no and all else; not comparable where the data
 are not the whole of SHD, where a network was not trained as in the paper, where times are a CPU's, and for
@@ -173,9 +173,13 @@ def _reason(claim: Claim, findings: tuple[Finding, ...], holds_here: str, agains
     for f in findings:
         if f.outcome == "no":
             groups.setdefault("Does not hold", []).append(f.part.label)
+        elif f.outcome == "not comparable":
+            groups.setdefault(f.why[0].upper() + f.why[1:], [])
         elif f.why:
             groups.setdefault(f"{f.outcome.capitalize()} ({f.why})", []).append(f.part.label)
-    sentences += [f"{what}: {'; '.join(labels)}." for what, labels in groups.items()]
+    sentences += [
+        f"{what}: {'; '.join(labels)}." if labels else f"{what}." for what, labels in groups.items()
+    ]
     if holds_here == "yes":
         sentences.append("Every part lies in its range.")
     return " ".join([*sentences, claim.note]).strip()

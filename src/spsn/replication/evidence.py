@@ -107,9 +107,12 @@ def select_times(evidence: Evidence, path: str, steps: int | None = None) -> pd.
     where = f"{model} ({implementation})" + (f" at {steps} steps" if steps else "")
     if chosen.empty or column not in chosen:
         raise NotTested(f"{where} is not among the timings")
-    measured = chosen[(chosen.status == "measured") & chosen[column].notna()]
+    measured = chosen[chosen.status == "measured"]
     if measured.empty:
         raise NotTested(f"{where}: {', '.join(sorted(set(chosen.status))).replace('-', ' ')}")
+    measured = measured[measured[column].notna()]
+    if measured.empty:
+        raise NotTested(f"{where}: no {column.replace('_', ' ')}")
     return measured.assign(value=measured[column].astype(float))
 
 

@@ -68,9 +68,9 @@ def number(value: float | None, digits: int = 3) -> str:
         return ABSENT
     if value == 0:
         return "0"
-    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")  # rounded: that of 9.996 is 1
+    decimals = digits - 1 - int(exponent)
     if abs(value) < 1e-4:
-        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
         return rf"\ensuremath{{{mantissa}\times 10^{{{int(exponent)}}}}}"
     return grouped(f"{round(value, decimals):.{max(decimals, 0)}f}")
 

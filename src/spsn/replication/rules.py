@@ -50,9 +50,9 @@ def judge_part(evidence: Evidence, part: Part) -> Finding:
     if not part.judged:
         return Finding(part, "shown", measured)
     if part.shd_only and not evidence.settings.is_shd:
-        return Finding(part, "not comparable", measured, "a number of SHD")
+        return Finding(part, "not comparable", measured, "numbers of SHD have no say here")
     if not measured.gpu:
-        return Finding(part, "not comparable", measured, "timed on a CPU; the claim is about a GPU")
+        return Finding(part, "not comparable", measured, "timed on a CPU, while the claim is about a GPU")
     outcome = decide(measured.summary, part)
     if outcome == "yes" and measured.short:
         return Finding(part, "undecided", measured, measured.short)

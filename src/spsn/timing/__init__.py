@@ -1,1 +1,3 @@
-"""How long things take: the paper's baselines written plainly, measurement that can be believed, the two studies."""
+"""How long things take: the paper's baselines written plainly, measurement that can be believed, the two
+studies.
+"""

@@ -15,9 +15,6 @@ from spsn.settings import Settings
 from spsn.timing.epoch import EpochRow, epoch_rows
 from spsn.timing.sequence_length import LengthRow, length_rows, measure_lengths
 
-EPOCH_COLUMNS = tuple(field.name for field in fields(EpochRow))
-LENGTH_COLUMNS = tuple(field.name for field in fields(LengthRow))
-
 
 def sequence_length_study(settings: Settings, device: torch.device) -> list[LengthRow]:
     """Figure 5 (`timing/sequence_length.csv`), with the time constants of the configuration's `network`."""

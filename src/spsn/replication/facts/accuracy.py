@@ -6,6 +6,7 @@ from spsn.replication import latex
 from spsn.replication.facts.common import distinct, spread
 from spsn.replication.statistics import share, summarize
 from spsn.replication.style import MODELS, model_look
+from spsn.replication.text import cell, interval_text
 
 CONDITIONS = ("basic", "augmented")
 COLUMNS = (
@@ -80,6 +81,4 @@ def _run_line(key: tuple[str, str, str], group: pd.DataFrame, chance: bool) -> s
 
 def _interval(values: pd.Series) -> str:
     summary = summarize(values)
-    return (
-        f"{latex.fixed(summary.low, 1)} to {latex.fixed(summary.high, 1)}" if summary.known else latex.ABSENT
-    )
+    return cell(interval_text(summary.low, summary.high, "%")) if summary.known else latex.ABSENT

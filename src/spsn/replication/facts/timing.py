@@ -110,9 +110,8 @@ def length_macros(lengths: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool
         "LengthUnsynchronised": latex.number(decomposition(_at(raw, longest))[0]),
         "LengthSpread": latex.percent(_largest_spread(measured), 0),
     }
-    return macros | text | _growth_macros(medians, steps), switches | {
-        "lengthongpu": bool(len(measured)) and on_gpu(measured.device)
-    }
+    switches["lengthongpu"] = len(measured) > 0 and on_gpu(measured.device)
+    return macros | text | _growth_macros(medians, steps), switches
 
 
 def _at(medians: pd.Series, steps: int | None) -> Times:

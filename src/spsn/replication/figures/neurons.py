@@ -29,7 +29,7 @@ def figure1(neurons: pd.DataFrame, threshold: float) -> Figure:
 
 
 def _input(axes: Axes, trace: pd.DataFrame) -> None:
-    axes.step(trace.time_ms, trace.input, where="mid", color=INK, linewidth=0.7)[0].set_gid("input")
+    axes.step(trace.time_ms, trace.input, where="mid", color=INK, linewidth=0.5)[0].set_gid("input")
     axes.set_ylabel("input x")
     axes.set_title("Input, the same for all")
     bare(axes)
@@ -43,7 +43,7 @@ def _neuron(axes: Axes, trace: pd.DataFrame, model: str, threshold: float | None
     low, high = potential.min(), potential.max() if threshold is None else max(potential.max(), threshold)
     span = (high - low) or 1.0
     times = trace.time_ms[trace.spike > 0]
-    ticks = axes.vlines(times, high + 0.15 * span, high + 0.45 * span, color=INK, linewidth=0.6)
+    ticks = axes.vlines(times, high + 0.15 * span, high + 0.45 * span, color=INK, linewidth=0.4)
     ticks.set_gid(f"{model}/spikes")
     axes.set_ylim(low - 0.08 * span, high + 0.5 * span)
     axes.set_ylabel("potential u (V)")
