@@ -77,7 +77,7 @@ def make_project(folder: Path, **training: object) -> Path:
     """
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, folder / name)
-    for name in ("workflow", "profiles", "config", "notebooks", "paper"):
+    for name in ("workflow", "profiles", "config", "notebooks", "paper", "src"):
         shutil.copytree(ROOT / name, folder / name)
     for split, samples, seed in (("train", 40, 1), ("test", 20, 2)):
         write_split(folder / f"words_{split}.h5", make_words(samples, 4, seed))
@@ -109,24 +109,25 @@ def make_project(folder: Path, **training: object) -> Path:
     return path
 
 
-def environment() -> dict[str, str]:
-    """This process's environment with the commands of its Python first on the path, as an activated one has
-    them.
-    """
-    here = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": os.pathsep.join([here, os.environ.get("PATH", "")])}
+def environment(folder: Path) -> dict[str, str]:
+    """The environment of a command in a project: this Python's commands first, the project's own sources."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(folder / "src")}
 
 
-def snakemake(folder: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
-    """Run the workflow in a project folder on its tiny configuration; returns what it did and said."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", "tiny.yaml"]
+def run_python(folder: Path, *arguments: str, sources: Path | None = None) -> subprocess.CompletedProcess:
+    """Run `python -m ...` in a project folder, on its own sources or on those below `sources`."""
     return subprocess.run(
-        command,
+        [sys.executable, "-m", *arguments],
         cwd=folder,
-        env=environment(),
+        env=environment(sources or folder),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=600,
-        **options,
     )
+
+
+def snakemake(folder: Path, *arguments: str, config: str = "tiny.yaml") -> subprocess.CompletedProcess:
+    """Run the workflow in a project folder, by default on its tiny configuration."""
+    return run_python(folder, "snakemake", "--cores", "2", *arguments, "--configfile", config)

@@ -62,7 +62,7 @@ def stacked(runs, store, epochs):
 
 @pytest.mark.parametrize("model", ["lif", "spsn-sb", "spsn-gs", "non-spiking"])
 def test_a_stack_of_runs_trains_each_as_if_it_were_alone(run, stores, model):
-    """The first epoch agrees to rounding; later a spike may flip on the last bit and part the trajectories."""
+    """The first epoch agrees to rounding; later a spike may flip on a last bit and part the trajectories."""
     torch.set_num_threads(1)
     runs = [replace(run, model=model, seed=seed) for seed in (3, 0, 7)]
     stack = stacked(runs, stores[0], 1)

@@ -1,0 +1,205 @@
+"""The DAG: what it holds, that it ends, that it comes to rest, and what an edit makes it do again."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support import ROOT, environment, make_project, run_python, snakemake
+
+from spsn import sources
+from spsn.grid import blocks
+from spsn.layout import all_records
+from spsn.settings import load
+
+# What the training imports without its results depending on it, and the data layer, which digests stand for.
+HARMLESS = {
+    "checkpoints.py",
+    "data/__init__.py",
+    "data/events.py",
+    "data/shd.py",
+    "errors.py",
+    "files.py",
+    "mapping.py",
+    "progress.py",
+    "provenance.py",
+    "settings.py",
+    "sources.py",
+}
+
+
+def paper(folder: Path, *arguments: str) -> str:
+    """What the paper's workflow would do, in words."""
+    done = run_python(folder, "snakemake", "-n", "--cores", "1", *arguments)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def jobs(text: str) -> dict[str, int]:
+    """Snakemake's table of jobs: rule and count."""
+    return {name: int(count) for name, count in re.findall(r"^(\S+) +(\d+)$", text, re.MULTILINE)}
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """A checkout in which nothing has run yet."""
+    folder = tmp_path_factory.mktemp("fresh")
+    make_project(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A project whose whole workflow has run on tiny data."""
+    folder = tmp_path_factory.mktemp("finished")
+    make_project(folder)
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout
+    return folder
+
+
+def test_the_papers_dry_run_counts_330_run_records(fresh):
+    text = paper(fresh)
+    records = set(re.findall(r"results/paper/runs/[^\s,]+\.json", text))
+    assert len(records) == 330
+    found = jobs(text)
+    assert found["all"] == 1 and found["report"] == 1 and found["fetch"] == 2
+    assert (
+        sum(name.startswith("train_") for name in found)
+        == len({name for name in found if "train_" in name})
+        == 33
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "has", "lacks"),
+    [
+        ("data", "events_train_1ms", "train_accuracy_lif_basic_0-9"),
+        ("train", "train_accuracy_lif_basic_0-9", "figure3_models"),
+        ("timing", "time_lengths", "train_accuracy_lif_basic_0-9"),
+        ("figures", "figure3_models", "report"),
+        ("report", "report", "all"),
+    ],
+)
+def test_named_targets_are_parts_of_the_whole(fresh, target, has, lacks):
+    found = jobs(paper(fresh, target))
+    assert has in found and lacks not in found
+
+
+def test_data_that_are_in_place_need_no_network(fresh):
+    text = paper(fresh, "data", "--config", "data_dir=/somewhere")
+    assert "fetch" in jobs(text)
+    given = snakemake(fresh, "data", "-n").stdout
+    assert "fetch" not in jobs(given) and "digits" not in jobs(given)
+
+
+def test_a_wrong_key_is_refused_before_anything_runs(fresh):
+    (fresh / "wrong.yaml").write_text(yaml.safe_dump({"trainng": {"epochs": 1}}))
+    done = snakemake(fresh, "-n", config="wrong.yaml")
+    assert done.returncode != 0 and "'trainng'" in done.stdout and "'training'" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_every_declared_result_is_there(finished):
+    results = finished / "results" / "tiny"
+    settings = load(results / "settings.json")
+    for path in all_records(settings):
+        assert (finished / path).is_file() and (finished / path).with_suffix(".safetensors").is_file()
+    for number in range(1, 7):
+        assert all((results / "figures" / f"figure{number}.{ending}").is_file() for ending in ("pdf", "png"))
+    for name in ("table1", "table2", "claims"):
+        assert all((results / "tables" / f"{name}.{ending}").is_file() for ending in ("csv", "tex"))
+    for name in ("report/report.html", "provenance.json", "data.json", "tables/runs.csv"):
+        assert (results / name).is_file(), name
+    pdf = results / "report" / "report.pdf"
+    assert pdf.read_bytes().startswith(b"%PDF")
+    runs = (results / "tables" / "runs.csv").read_text().splitlines()
+    assert len(runs) - 1 == len(all_records(settings)) == sum(len(b.seeds) for b in blocks(settings))
+    commands = json.loads((results / "provenance.json").read_text())["commands"]
+    assert commands == ["snakemake --cores all --configfile tiny.yaml"]
+
+
+def test_nothing_is_half_written(finished):
+    assert not [path for path in finished.glob("results/**/*") if path.name.endswith((".part", ".tmp"))]
+
+
+def test_a_second_call_has_nothing_to_do(finished):
+    assert "Nothing to be done" in snakemake(finished).stdout
+
+
+def edited(folder: Path, name: str) -> dict[str, int]:
+    """The jobs that an edit of a file would make Snakemake run; the edit is taken back."""
+    path = folder / name
+    before, times = path.read_bytes(), path.stat()
+    try:
+        path.write_bytes(before + b"\n")
+        return jobs(snakemake(folder, "-n").stdout)
+    finally:
+        path.write_bytes(before)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_editing_a_plot_retrains_nothing(finished):
+    for name in (
+        "src/spsn/replication/figures/models.py",
+        "notebooks/figure3_models.ipynb",
+        "paper/report.tex",
+    ):
+        found = edited(finished, name)
+        assert "report" in found, name
+        assert not [job for job in found if job.startswith(("train_", "events_", "time_"))], name
+
+
+def test_editing_a_neuron_trains_again(finished):
+    settings = load(finished / "results/tiny/settings.json")
+    found = edited(finished, "src/spsn/neurons/spsn.py")
+    assert len([job for job in found if job.startswith("train_")]) == len(blocks(settings))
+
+
+def test_changing_one_experiment_trains_that_one_alone(finished):
+    config = yaml.safe_load((finished / "tiny.yaml").read_text())
+    config["experiments"]["regularization"]["thresholds"] = [0.4, 0.2]
+    (finished / "more.yaml").write_text(yaml.safe_dump(config))
+    found = jobs(snakemake(finished, "-n", config="more.yaml").stdout)
+    trained = [job for job in found if job.startswith("train_")]
+    assert trained == ["train_regularization_spsn-sb_regularized-0.20_0-1"]
+
+
+def test_a_deleted_record_is_emitted_again_with_its_siblings_and_nothing_is_retrained(finished):
+    folder = finished / "results/tiny/runs/accuracy/lif/basic"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "seed0.json").unlink()
+    done = snakemake(finished)
+    assert done.returncode == 0, done.stdout
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before  # execution times too
+
+
+def test_every_source_that_a_phase_names_exists():
+    for names in vars(sources).values():
+        if isinstance(names, tuple):
+            assert all(Path(path).is_file() for path in sources.files(names))
+
+
+LOADED = """
+import sys, spsn.training
+print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("spsn.")), sep="\\n")
+"""
+
+
+def test_training_names_every_module_that_it_imports():
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOADED], env=environment(ROOT), stdout=subprocess.PIPE, text=True, check=True
+    )
+    found = {str(Path(path).relative_to(sources.PACKAGE)) for path in loaded.stdout.split()}
+    assert found - HARMLESS == set(sources.TRAINING)
+
+
+def test_snakemakes_own_lint_and_format_are_clean():
+    lint = run_python(ROOT, "snakemake", "--lint")
+    assert lint.returncode == 0, lint.stdout
+    check = run_python(ROOT, "snakefmt", "--check", "Snakefile", "workflow")
+    assert check.returncode == 0, check.stdout
