@@ -64,6 +64,12 @@ def small_run(**changes: object) -> RunSettings:
     return replace(small, **changes)
 
 
+def paper_run(**changes: object) -> RunSettings:
+    """The settings of the paper's network on 20 classes, not augmented."""
+    network = {"hidden_layers": 3, "hidden_size": 128, "tau_syn": 0.02, "time_step": 0.001, "classes": 20}
+    return small_run(**{"model": "lif", "batch_size": 64, "shift": 0.0, "scale": 0.0, **network, **changes})
+
+
 def load_config(*names: str) -> dict:
     """Configurations of the repository laid over one another."""
     return merged([ROOT / "config" / f"{name}.yaml" for name in names])

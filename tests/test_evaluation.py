@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support import small_run
+from support import paper_run
 
 from spsn import evaluation
 from spsn.data.batches import Batches
@@ -22,17 +22,7 @@ from spsn.errors import RecordError
 from spsn.network import SpikeNoise, StackedNetwork
 from spsn.noise import Purpose
 
-PAPER = small_run(
-    model="lif",
-    classes=20,
-    hidden_layers=3,
-    hidden_size=128,
-    tau_syn=0.02,
-    time_step=0.001,
-    batch_size=64,
-    shift=0.0,
-    scale=0.0,
-)
+PAPER = paper_run()
 SMALL = replace(PAPER, hidden_layers=2, hidden_size=10, threshold=0.2, time_step=0.002, batch_size=4)
 SEEDS = (2, 5)
 

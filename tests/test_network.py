@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support import small_run
+from support import paper_run
 from torch import nn
 
 from spsn.data.batches import Batch, Batches
@@ -25,17 +25,7 @@ from spsn.noise import Purpose
 from spsn.objective import objective, rate_penalty
 
 SEEDS = (3, 0, 8)
-PAPER = small_run(
-    model="lif",
-    classes=20,
-    hidden_layers=3,
-    hidden_size=128,
-    tau_syn=0.02,
-    time_step=0.001,
-    batch_size=64,
-    shift=0.0,
-    scale=0.0,
-)
+PAPER = paper_run()
 # Small, with other decays for current and potential, and a threshold that LIF reaches at once.
 SMALL = replace(
     PAPER, hidden_layers=2, hidden_size=12, classes=5, tau_syn=0.01, threshold=0.1, rate_threshold=0.01

@@ -34,7 +34,18 @@ NETWORK = (
 TRAINING = (*NETWORK, "training.py", "evaluation.py", "grid.py", "records.py")
 ROBUSTNESS = (*NETWORK, "evaluation.py", "robustness.py")
 ILLUSTRATION = ("noise.py", "illustration.py", "neurons/integrator.py", "neurons/lif.py", "neurons/spsn.py")
-TIMING = (*NETWORK, "training.py", "timing/baselines.py", "timing/measure.py", "timing/study.py")
+TIMING = (
+    *NETWORK,
+    "training.py",
+    "timing/baselines.py",
+    "timing/epoch.py",
+    "timing/layers.py",
+    "timing/measure.py",
+    "timing/memory.py",
+    "timing/networks.py",
+    "timing/sequence_length.py",
+    "timing/study.py",
+)
 
 
 def files(names: tuple[str, ...]) -> list[str]:

@@ -1,15 +1,14 @@
 """The timing study: Figure 3C and Figure 5 of arXiv 2306.12666 as two tables of a configuration."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
 
+from spsn import files
 from spsn.data.events import EventStore
 from spsn.errors import SettingsError
-from spsn.files import whole_file
 from spsn.grid import Block, Condition, RunSettings, run_settings
 from spsn.settings import Settings
 from spsn.timing.epoch import EpochRow, epoch_rows
@@ -24,8 +23,7 @@ def sequence_length_study(settings: Settings, device: torch.device) -> list[Leng
 
 
 def epoch_study(settings: Settings, train_store: EventStore, device: torch.device) -> list[EpochRow]:
-    """Figure 3C (`timing/epoch.csv`): the networks of the accuracy experiment, augmented, on its training
-    split.
+    """Figure 3C (`timing/epoch.csv`): the accuracy experiment's networks on its training split, augmented.
 
     Raises `SettingsError` where `train_store` is not binned with that experiment's time step.
     """
@@ -59,7 +57,4 @@ def device_name(device: torch.device) -> str:
 
 def write_rows(rows: Sequence[EpochRow] | Sequence[LengthRow], path: str | Path) -> None:
     """Write rows of one kind as CSV, a column a field; what is None stays empty. The file appears whole."""
-    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(rows[0])], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+    files.write_rows(map(asdict, rows), path, [field.name for field in fields(rows[0])])
