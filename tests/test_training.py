@@ -13,7 +13,7 @@ import torch
 from spsn import sources, training
 from spsn.checkpoints import Checkpoint, CheckpointStore, History, load_weights, weights_digest
 from spsn.data.batches import Augmentation, Batches
-from spsn.errors import BusyError
+from spsn.errors import BusyError, DataError
 from spsn.evaluation import test as evaluate
 from spsn.grid import find_block
 from spsn.network import StackedNetwork
@@ -195,7 +195,15 @@ def test_an_estimate_over_six_hours_on_a_cpu_stops_with_the_way_to_go_on(
 def test_runs_device_and_estimate_are_told_before_training(settings, stores, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         train(settings, stores, tmp_path)
-    assert "2 runs to train (0 finished before) on cpu with 1 threads, estimated" in caplog.text
+    assert "2 runs to train, 0 finished before" in caplog.text
+    assert "2 runs on cpu with 1 threads, estimated" in caplog.text
+
+
+def test_splits_that_do_not_belong_together_are_refused(stores):
+    train_store, test_store = stores
+    for change in ({"classes": ("a", "b", "c", "d")}, {"time_step_ms": 1.0}):
+        with pytest.raises(DataError, match=next(iter(change))):
+            Data(train_store, replace(test_store, **change))
 
 
 def test_the_estimate_leaves_no_trace(run, stores):

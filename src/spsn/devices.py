@@ -34,6 +34,8 @@ def lease(requested: str) -> Iterator[torch.device]:
         return
     index, file = _wait_for_device()
     with file:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the same sums at every call
+        torch.use_deterministic_algorithms(True, warn_only=True)
         torch.cuda.set_device(index)
         yield torch.device("cuda", index)
 

@@ -43,7 +43,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Execution:
-    """How a run was carried out; durations in seconds, memory in bytes."""
+    """How a run was carried out; durations in seconds, memory in bytes.
+
+    The runs of a stack share its durations: each has its part of them, and the whole of `peak_bytes`.
+    """
 
     epoch_seconds: tuple[float, ...]
     test_seconds: float

@@ -20,7 +20,7 @@ from spsn import provenance
 from spsn.checkpoints import Checkpoint, CheckpointStore, History, weights_digest
 from spsn.data.batches import Augmentation, Batch, Batches
 from spsn.data.events import EventStore
-from spsn.errors import SpsnError
+from spsn.errors import DataError, SpsnError
 from spsn.evaluation import by_speaker, test
 from spsn.grid import Block, RunSettings, run_settings
 from spsn.network import SpikeNoise, StackedNetwork
@@ -41,10 +41,21 @@ class TrainingError(SpsnError):
 
 @dataclass(frozen=True)
 class Data:
-    """The two splits of one experiment, binned with its time step."""
+    """The two splits of one experiment, binned with its time step.
+
+    Raises `DataError` where they do not have the same classes or the same time step.
+    """
 
     train: EventStore
     test: EventStore
+
+    def __post_init__(self) -> None:
+        for name in ("classes", "time_step_ms"):
+            train, test = getattr(self.train, name), getattr(self.test, name)
+            if train != test:
+                raise DataError(
+                    f"training and test data differ in {name}: {train} and {test}; make both anew"
+                )
 
 
 @dataclass
@@ -147,12 +158,32 @@ def train_block(
     runs = [run_settings(settings, block, seed, classes=classes, **digests) for seed in block.seeds]
     with store.lock(block.name):
         pending = [run for run in runs if not store.finished(run)]
+        log.info(
+            "%s: %d runs to train, %d finished before", block.name, len(pending), len(runs) - len(pending)
+        )
         if pending:
-            stacks = _stacks(pending, store, device)
-            _announce(settings, block, stacks, data, len(runs) - len(pending), device)
-            for stack in stacks:
-                _train_stack(stack, settings, data, store)
+            _train_pending(pending, settings, block, data, store, device)
         return [store.emit(run) for run in runs]
+
+
+def _train_pending(
+    runs: Sequence[RunSettings],
+    settings: Settings,
+    block: Block,
+    data: Data,
+    store: CheckpointStore,
+    device: torch.device,
+) -> None:
+    try:
+        stacks = _stacks(runs, store, device)
+        _announce(settings, block, stacks, data, device)
+        for stack in stacks:
+            _train_stack(stack, settings, data, store)
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"{block.name}: {device} has too little memory for {len(runs)} runs at once; make "
+            "execution.seeds_per_block or training.batch_size smaller"
+        ) from error
 
 
 def _stacks(runs: Sequence[RunSettings], store: CheckpointStore, device: torch.device) -> list[Stack]:
@@ -173,16 +204,14 @@ def _stacks(runs: Sequence[RunSettings], store: CheckpointStore, device: torch.d
 
 
 def _announce(
-    settings: Settings, block: Block, stacks: Sequence[Stack], data: Data, finished: int, device: torch.device
+    settings: Settings, block: Block, stacks: Sequence[Stack], data: Data, device: torch.device
 ) -> None:
     """Say how many runs are ahead, where, and for how long; stop what was probably not meant."""
     ahead = sum(len(stack.runs) for stack in stacks)
     epochs = [(stack.runs[0].epochs - stack.epoch) * len(stack.runs) for stack in stacks]
     seconds = sum(epochs) * estimate_epoch(stacks[0], data.train)
-    log.info(
-        "%s: %d runs to train (%d finished before) on %s with %d threads, estimated %s",
-        block.name, ahead, finished, device, settings.execution.threads, duration(seconds),
-    )  # fmt: skip
+    threads, expected = settings.execution.threads, duration(seconds)
+    log.info("%s: %d runs on %s with %d threads, estimated %s", block.name, ahead, device, threads, expected)
     if device.type == "cpu" and seconds > LONG and not settings.execution.allow_long:
         raise TrainingError(
             f"{block.name}: {ahead} runs would take about {duration(seconds)} on the CPU. Use a machine with "

@@ -24,7 +24,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from spsn.neurons.integrator import chunks, decay, recurrence
+from spsn.neurons.integrator import chunks, decay
 
 Reset = Literal["code", "paper"]
 SURROGATE_SLOPE = 100.0
@@ -97,7 +97,7 @@ class _ClosedForm(torch.autograd.Function):
 
 def _current(x: Tensor, alpha: float) -> Tensor:
     """i[t] = alpha i[t-1] + x[t]: the integrator with beta = 0."""
-    return (chunks if x.device.type == "cpu" else recurrence)(x, alpha, 0.0)
+    return chunks(x, alpha, 0.0)
 
 
 def _simulate(drive: Tensor, beta: float, threshold: float, reset: Reset) -> tuple[Tensor, Tensor]:
