@@ -7,6 +7,7 @@ snakemake --cores 1 data | train | timing | figures | report      a part of it
 
 import json
 import os
+import shlex
 import shutil
 import sys
 
@@ -24,6 +25,7 @@ configfile: "config/paper.yaml"
 
 try:
     SETTINGS = from_mapping(config)
+    layout.check_data_dir(SETTINGS)
 except SettingsError as error:
     sys.exit(f"spsn: {error}")
 validate(config, "workflow/schemas/config.schema.json")

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import torch
 
-from spsn.data.batches import Augmentation, Batches
+from spsn.data.batches import Batches
 from spsn.data.events import EventStore
 from spsn.processes import keep_memory
+from spsn.settings import Augmentation
 from spsn.timing.benchmark import begin, finish, parser
 from spsn.timing.measure import measure
 from spsn.timing.random_store import LONGEST, SAMPLES, SPIKES, random_spikes

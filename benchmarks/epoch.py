@@ -14,10 +14,10 @@ import torch
 from spsn.data.events import EventStore
 from spsn.devices import lease
 from spsn.grid import RunSettings
+from spsn.memory import peak_bytes, release, reset_peak
 from spsn.processes import keep_memory
 from spsn.timing.benchmark import begin, chosen, finish, parser
 from spsn.timing.epoch import epoch_rows
-from spsn.timing.memory import peak_bytes, release, reset_peak
 from spsn.timing.networks import TRAINERS
 from spsn.timing.random_store import SAMPLES, SPIKES, random_store
 from spsn.timing.study import device_name

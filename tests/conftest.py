@@ -20,7 +20,7 @@ def run() -> RunSettings:
     return small_run()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings() -> Settings:
     """The micro configuration on the small stores: two epochs, a checkpoint after each."""
     config = load_config("paper", "micro")

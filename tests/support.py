@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 
 from spsn.commands import merged
@@ -15,6 +16,8 @@ from spsn.data.shd import SpikeFile, write_split
 from spsn.grid import RunSettings
 
 ROOT = Path(__file__).parent.parent
+HAS_TEX = shutil.which("latexmk") is not None and shutil.which("pdflatex") is not None
+needs_tex = pytest.mark.skipif(not HAS_TEX, reason="needs latexmk and pdflatex")
 
 
 def make_words(samples: int, classes: int, seed: int, seconds: float = 0.06) -> SpikeFile:
@@ -94,7 +97,7 @@ def make_project(folder: Path, **training: object) -> Path:
         "training": {"epochs": 3, "batch_size": 8, **training},
         "execution": {"threads": 1, "device": "cpu", "checkpoint_every": 1, "seeds_per_block": 2},
         "experiments": {
-            "accuracy": {"models": ["lif", "spsn-sb"], "seeds": 2},
+            "accuracy": {"models": ["lif", "spsn-sb"], "seeds": 3},
             "regularization": {"models": ["spsn-sb"], "thresholds": [0.4], "seeds": 2},
             "loss_mode": {"models": ["lif"], "seeds": 2, "network": {"hidden_layers": 1}},
             "robustness": {"models": ["spsn-sb"], "trials": 3},

@@ -163,12 +163,14 @@ def published(condition: str, name: str, model: str) -> StackedNetwork:
 def test_published_networks_understand_other_peoples_digits(condition, name, model, share):
     """Trained on SHD, tested on 320 recordings of the Free Spoken Digit Dataset: far above chance, 0.05.
 
-    `share` was measured with another program on another 320; the standard error is 0.03 for either.
+    `share` was measured with another program on another 320; the standard error is 0.027 for either at most,
+    so 0.09 are more than two of their difference.
     """
     network = published(condition, name, model)
     store = EventStore.from_spikes(read_split(folder("SPSN_FSDD") / "fsdd_test.h5"), 1.0, limit=320)
     hits = evaluation.test(network, store).predictions[0] == store.label
-    assert hits.mean() == pytest.approx(share, abs=0.12)
+    assert hits.mean() == pytest.approx(share, abs=0.09)
+    assert hits.mean() > 0.15
 
 
 @pytest.mark.parametrize(

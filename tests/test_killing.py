@@ -14,6 +14,7 @@ from support import environment, make_project, snakemake
 
 from spsn.checkpoints import CheckpointStore
 from spsn.files import write_json
+from spsn.grid import find_block, run_settings
 from spsn.records import read_record
 from spsn.settings import to_mapping
 
@@ -140,7 +141,10 @@ def test_a_second_trainer_says_who_holds_the_block(tmp_path, settings, stores):
     write_json(tmp_path / "settings.json", to_mapping(settings))
     for store, split in zip(stores, ("train", "test"), strict=True):
         store.save(tmp_path / f"{split}.safetensors")
-    with CheckpointStore(tmp_path).lock(BLOCKS[0]):
+    block = find_block(settings, BLOCKS[0], (1,))
+    digests = {"train_digest": stores[0].digest, "test_digest": stores[1].digest}
+    held = run_settings(settings, block, 1, classes=4, **digests)
+    with CheckpointStore(tmp_path).lock([held]):
         command = train_command(".", "settings.json", "{split}.safetensors")
         done = subprocess.run(
             [sys.executable, "-m", *command], cwd=tmp_path, capture_output=True, text=True, timeout=60

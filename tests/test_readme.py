@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import ROOT, environment, load_config
+from support import ROOT, environment, load_config, needs_tex
 
+from spsn.grid import blocks
 from spsn.settings import from_mapping, to_mapping
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,9 +42,10 @@ def test_the_readme_has_what_these_tests_look_for():
 def test_its_code_runs(code, tmp_path):
     (tmp_path / "example.py").write_text(code)
     done = run(f"{sys.executable} example.py", tmp_path)
-    assert done.returncode == 0 and "gradient: tensor(True)" in done.stdout, done.stdout
+    assert done.returncode == 0 and done.stdout.count("Hz; tensor(") == 3, done.stdout
 
 
+@needs_tex
 @pytest.mark.skipif(
     Path(sys.prefix) != ROOT / ".venv", reason="its commands work in the checkout's .venv: run `make test`"
 )
@@ -53,6 +55,11 @@ def test_its_commands_end_well():
         assert done.returncode == 0, f"{command}\n{done.stdout[-5000:]}"
         if command == "make demo":
             assert MICRO in done.stdout and (ROOT / MICRO).read_bytes().startswith(b"%PDF")
+
+
+def test_it_counts_the_networks_of_the_demo():
+    runs = sum(len(block.seeds) for block in blocks(from_mapping(load_config("paper", "demo"))))
+    assert f"trains {runs} small networks" in README
 
 
 def test_its_links_and_pictures_are_there():

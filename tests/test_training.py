@@ -12,13 +12,15 @@ import torch
 
 from spsn import sources, training
 from spsn.checkpoints import Checkpoint, CheckpointStore, History, load_weights, weights_digest
-from spsn.data.batches import Augmentation, Batches
+from spsn.data.batches import Batches, draw_augmentation
 from spsn.errors import BusyError, DataError
 from spsn.evaluation import test as evaluate
-from spsn.grid import find_block
+from spsn.grid import find_block, run_settings
 from spsn.network import StackedNetwork
 from spsn.records import read_record
-from spsn.training import Data, Stack, TrainingError, _stacks, estimate_epoch, train_block, train_epoch
+from spsn.settings import Augmentation
+from spsn.stack import Stack, train_epoch
+from spsn.training import Data, TrainingError, _resume, _stacks, estimate_epoch, train_block
 
 CPU = torch.device("cpu")
 BLOCKS = ("accuracy/spsn-sb/augmented", "accuracy/lif/basic", "regularization/spsn-gs/regularized-0.10")
@@ -33,7 +35,7 @@ def one_thread():
 
 def train(settings, stores, results, name="accuracy/spsn-sb/augmented", seeds=(0, 1)):
     """Train a block and read its records."""
-    paths = train_block(settings, find_block(settings, name, seeds), Data(*stores), results, CPU)
+    paths = train_block(settings, find_block(settings, name, seeds), Data(*stores), results)
     return [read_record(path) for path in paths]
 
 
@@ -56,7 +58,7 @@ def stacked(runs, store, epochs):
     stack = Stack.begin(runs, CPU)
     batches = Batches(store, runs[0].batch_size, stack.network.seeds)
     for _ in range(epochs):
-        train_epoch(stack, batches, len(store))
+        train_epoch(stack, batches)
     return stack
 
 
@@ -84,10 +86,10 @@ def test_going_on_from_a_checkpoint_changes_no_bit(run, stores, tmp_path, model,
     for i, one in enumerate(settings):
         store.save(one, first.checkpoint(i))
     second = Stack.begin(settings, CPU)
-    second.restore([store.load(one) for one in settings])
+    second.restore([store.load(one, 2) for one in settings])
     batches = Batches(stores[0], run.batch_size, second.network.seeds)
     for _ in range(2):
-        train_epoch(second, batches, len(stores[0]))
+        train_epoch(second, batches)
     for i in range(runs):
         assert weights_digest(second.network.run_state(i)) == weights_digest(whole.network.run_state(i))
         assert second.histories[i].train_loss == whole.histories[i].train_loss
@@ -96,19 +98,19 @@ def test_going_on_from_a_checkpoint_changes_no_bit(run, stores, tmp_path, model,
 def test_a_checkpoint_serves_only_its_own_settings_and_sources(run, stores, tmp_path, monkeypatch):
     store = CheckpointStore(tmp_path)
     store.save(run, Checkpoint({"parameters.0.bias": torch.zeros(2)}, History([1.0], [0.5], [0.1])))
-    assert store.load(run).history.epochs == 1
-    assert store.load(replace(run, learning_rate=0.5)) is None
+    assert store.epochs(run) == {1} and store.load(run, 1).history.epochs == 1
+    assert store.load(replace(run, learning_rate=0.5), 1) is None
     monkeypatch.setattr(sources, "digest", lambda names: "other code")
-    assert store.load(run) is None
+    assert store.load(run, 1) is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"not safetensors", None])
 def test_a_damaged_checkpoint_is_none(run, tmp_path, damage):
     store = CheckpointStore(tmp_path)
-    store.save(run, Checkpoint({"a": torch.zeros(100)}, History()))
-    path = tmp_path / "checkpoints/accuracy/spsn-sb/basic/seed0.safetensors"
+    store.save(run, Checkpoint({"a": torch.zeros(100)}, History([1.0], [0.5], [0.1])))
+    path = tmp_path / "checkpoints/accuracy/spsn-sb/basic/seed0.epoch1.safetensors"
     path.write_bytes(path.read_bytes()[:-50] if damage is None else damage)
-    assert store.load(run) is None
+    assert store.load(run, 1) is None
 
 
 def test_a_finished_run_is_emitted_again_not_retrained(settings, stores, tmp_path, monkeypatch):
@@ -166,20 +168,81 @@ def test_the_regulariser_lowers_the_rate(run, stores):
     assert rates[1] < 0.7 * rates[0]
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_with_its_settings(run, stores):
-    stack = Stack.begin([replace(run, seed=11)], CPU)
+def test_a_run_whose_loss_is_not_finite_fails_and_the_others_finish(settings, stores, tmp_path, monkeypatch):
+    """Seed 1 begins with a NaN; on a GPU it would be in one stack with the others."""
+    begin = Stack.begin
+
+    def broken(runs, device):
+        stack = begin(runs, device)
+        for i, run in enumerate(runs):
+            if run.seed == 1:
+                with torch.no_grad():
+                    stack.network.biases[-1][i] = float("nan")
+        return stack
+
+    monkeypatch.setattr(Stack, "begin", broken)
+    with pytest.raises(TrainingError, match=r"learning_rate.*seed=1,"):
+        train(settings, stores, tmp_path, seeds=(0, 1, 2))
+    kept = sorted(path.name for path in tmp_path.glob("checkpoints/**/*.done.json"))
+    assert kept == ["seed0.done.json", "seed2.done.json"]
+
+
+def test_in_a_stack_a_broken_run_leaves_the_others_alone(run, stores):
+    torch.set_num_threads(1)
+    stack, alone = (Stack.begin([replace(run, seed=s) for s in seeds], CPU) for seeds in ((0, 1), (0,)))
     with torch.no_grad():
-        stack.network.biases[-1].fill_(float("nan"))
-    with pytest.raises(TrainingError, match=r"nan in epoch 1.*'seed': 11"):
-        train_epoch(stack, Batches(stores[0], 8, (11,)), len(stores[0]))
+        stack.network.biases[-1][1] = float("nan")
+    for one in (stack, alone):
+        train_epoch(one, Batches(stores[0], 8, one.network.seeds))
+    assert stack.broken == {1} and stack.whole == [0]
+    assert stack.histories[0].train_loss == pytest.approx(alone.histories[0].train_loss, rel=1e-4)
 
 
-def test_a_second_trainer_is_told_who_holds_the_block(settings, stores, tmp_path):
-    with (
-        CheckpointStore(tmp_path).lock("accuracy/spsn-sb/augmented"),
-        pytest.raises(BusyError, match=str(os.getpid())),
-    ):
-        train(settings, stores, tmp_path)
+def test_a_second_trainer_is_told_who_holds_the_run(settings, stores, tmp_path):
+    block = find_block(settings, BLOCKS[0], (0, 1))
+    digests = {"train_digest": stores[0].digest, "test_digest": stores[1].digest}
+    runs = [run_settings(settings, block, seed, classes=4, **digests) for seed in block.seeds]
+    with CheckpointStore(tmp_path).lock(runs[1:]):
+        with pytest.raises(BusyError, match=str(os.getpid())):
+            train(settings, stores, tmp_path)
+        assert (
+            len(train(settings, stores, tmp_path, seeds=(0,))) == 1
+        )  # another run of the same condition is free
+
+
+def test_training_goes_on_from_the_last_checkpoint(settings, stores, tmp_path, monkeypatch):
+    """Killed after two of four epochs, it trains two more."""
+    epochs = []
+
+    def killed(stack, batches):
+        if stack.epoch == 2:
+            raise KeyboardInterrupt
+        train_epoch(stack, batches)
+
+    def counted(stack, batches):
+        epochs.append(stack.epoch)
+        train_epoch(stack, batches)
+
+    monkeypatch.setattr(training, "train_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, stores, tmp_path / "a", seeds=(0,))
+    monkeypatch.setattr(training, "train_epoch", counted)
+    again = train(settings, stores, tmp_path / "a", seeds=(0,))
+    assert epochs == [2, 3]
+    assert identity(again) == identity(train(settings, stores, tmp_path / "b", seeds=(0,)))
+
+
+def test_a_stack_goes_on_from_an_epoch_that_all_its_runs_have(run, stores, tmp_path):
+    """As after a kill between the saving of the first run and that of the second."""
+    runs = [replace(run, seed=seed, epochs=9) for seed in (0, 1)]
+    store, stack = CheckpointStore(tmp_path), Stack.begin(runs, CPU)
+    for saved in ((0, 1), (0,)):
+        train_epoch(stack, Batches(stores[0], 8, stack.network.seeds))
+        for i in saved:
+            store.save(runs[i], stack.checkpoint(i))
+    assert [store.epochs(one) for one in runs] == [{1, 2}, {1}]
+    assert _resume(runs, store, CPU).epoch == 1
+    assert [s.epoch for s in _stacks(runs, store, CPU)] == [2, 1]  # there each run is a stack of its own
 
 
 def test_an_estimate_over_six_hours_on_a_cpu_stops_with_the_way_to_go_on(
@@ -216,7 +279,7 @@ def test_the_estimate_leaves_no_trace(run, stores):
 def test_augmentation_reaches_the_training(run, stores):
     plain = stacked([replace(run, shift=0.0, scale=0.0)], stores[0], 1).histories[0].train_loss
     assert stacked([run], stores[0], 1).histories[0].train_loss != plain
-    assert Augmentation(run.shift, run.scale).draw(0, 0, 5)[0].any()
+    assert draw_augmentation(Augmentation(run.shift, run.scale), 0, 0, 5)[0].any()
 
 
 def test_on_a_cpu_the_runs_of_a_block_follow_one_another(run, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import ROOT, environment, make_project, run_python, snakemake
+from support import HAS_TEX, ROOT, environment, make_project, run_python, snakemake
 
 from spsn import sources
 from spsn.grid import blocks
@@ -55,6 +55,8 @@ def fresh(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A project whose whole workflow has run on tiny data."""
+    if not HAS_TEX:
+        pytest.skip("needs latexmk and pdflatex")
     folder = tmp_path_factory.mktemp("finished")
     make_project(folder)
     done = snakemake(folder)
@@ -87,8 +89,8 @@ def test_named_targets_are_parts_of_the_whole(fresh, target, has, lacks):
 
 
 def test_data_that_are_in_place_need_no_network(fresh):
-    text = paper(fresh, "data", "--config", "data_dir=/somewhere")
-    assert "fetch" in jobs(text)
+    text = paper(fresh, "data", "--printshellcmds", "--config", "data_dir=/some where")
+    assert text.count("--data-dir '/some where'") == 2
     given = snakemake(fresh, "data", "-n").stdout
     assert "fetch" not in jobs(given) and "digits" not in jobs(given)
 
@@ -98,6 +100,18 @@ def test_a_wrong_key_is_refused_before_anything_runs(fresh):
     done = snakemake(fresh, "-n", config="wrong.yaml")
     assert done.returncode != 0 and "'trainng'" in done.stdout and "'training'" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_files_in_the_folder_of_the_workflows_own_copies_are_not_cleared_away(fresh):
+    done = run_python(fresh, "snakemake", "-n", "--config", "data_dir=results/data/shd")
+    assert done.returncode != 0 and "another folder" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_on_gpus_the_timing_holds_all_of_them(fresh):
+    text = paper(fresh, "timing", "train", "--resources", "gpu=3", "--config", "execution={device: cuda}")
+    resources = dict(re.findall(r"rule (\w+):.*?resources: ([^\n]*)", text, re.DOTALL))
+    assert "gpu=3" in resources["time_epoch"] and "gpu=3" in resources["time_lengths"]
+    assert text.count("gpu=1") == 33
 
 
 def test_every_declared_result_is_there(finished):

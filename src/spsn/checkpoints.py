@@ -3,9 +3,12 @@
 They lie in `checkpoints/<experiment>/<model>/<condition>/` beside `runs/`, and are no declared outputs of any
 rule, so that a workflow which clears a failed job's outputs leaves them alone:
 
-    seed<k>.safetensors                 a running run: parameters, optimizer state, history, next epoch
+    seed<k>.epoch<e>.safetensors        a running run after e epochs: parameters, optimizer state, history
     seed<k>.done.{json,safetensors}     a finished run's record and weights
-    lock                                held by the trainer at work
+    seed<k>.lock                        held by the trainer at work
+
+An older checkpoint goes only when all runs of a stack have a newer one, so that a stack always finds an epoch
+that all its runs have.
 
 A checkpoint serves only the exact settings, and only the source code, that it was made with.
 """
@@ -16,8 +19,8 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,26 +67,40 @@ class CheckpointStore:
         folder = self.results / "checkpoints" / settings.experiment / settings.model / settings.condition
         return folder / f"seed{settings.seed}"
 
-    def save(self, settings: RunSettings, checkpoint: Checkpoint) -> None:
-        """Keep the state of a running run in place of its older one."""
-        _write_tensors(
-            self._stem(settings).with_suffix(".safetensors"), checkpoint.tensors, settings, checkpoint.history
-        )
+    def _path(self, settings: RunSettings, epoch: int) -> Path:
+        return Path(f"{self._stem(settings)}.epoch{epoch}.safetensors")
 
-    def load(self, settings: RunSettings) -> Checkpoint | None:
-        """The state of a running run with exactly these settings, or None."""
-        path = self._stem(settings).with_suffix(".safetensors")
-        found = _read_tensors(path)
+    def save(self, settings: RunSettings, checkpoint: Checkpoint) -> None:
+        """Keep the state of a running run beside its older ones."""
+        path = self._path(settings, checkpoint.history.epochs)
+        _write_tensors(path, checkpoint.tensors, settings, checkpoint.history)
+
+    def prune(self, settings: RunSettings, epoch: int | None) -> None:
+        """Let go of the states of a running run, but for the one after `epoch` epochs (None: of all)."""
+        for other in self.epochs(settings) - {epoch}:
+            self._path(settings, other).unlink(missing_ok=True)
+
+    def epochs(self, settings: RunSettings) -> set[int]:
+        """After how many epochs a state of this run was kept; whether it can be used, `load` says."""
+        stem = self._stem(settings)
+        names = (path.name for path in stem.parent.glob(f"{stem.name}.epoch*.safetensors"))
+        return {int(name.split(".")[1].removeprefix("epoch")) for name in names}
+
+    def load(self, settings: RunSettings, epoch: int) -> Checkpoint | None:
+        """The state of a running run after `epoch` epochs, or None if it was not kept, or made with exactly
+        these settings and sources.
+        """
+        found = _read_tensors(self._path(settings, epoch))
         if found is None or not _made_for(found[1], settings):
             return None
         return Checkpoint(found[0], History(**found[1]["history"]))
 
     def finish(self, record: RunRecord, weights: dict[str, Tensor]) -> None:
-        """Keep a finished run whole; its checkpoint is no longer needed."""
+        """Keep a finished run whole; its checkpoints are no longer needed."""
         stem = self._stem(record.settings)
         _write_tensors(Path(f"{stem}.done.safetensors"), weights, record.settings, None)
         write_record(f"{stem}.done.json", record)
-        stem.with_suffix(".safetensors").unlink(missing_ok=True)
+        self.prune(record.settings, None)
 
     def finished(self, settings: RunSettings) -> bool:
         """Whether a run with exactly these settings is kept whole."""
@@ -111,23 +128,28 @@ class CheckpointStore:
         return target
 
     @contextmanager
-    def lock(self, block: str) -> Iterator[None]:
-        """Hold a block (`experiment/model/condition`) alone. Raises `BusyError` saying who holds it."""
-        path = self.results / "checkpoints" / block / "lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise BusyError(
-                    f"{path}: {holder} is training {block} at this moment; wait for it or stop it"
-                ) from error
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
+    def lock(self, runs: Iterable[RunSettings]) -> Iterator[None]:
+        """Hold runs alone. Raises `BusyError` saying who holds one of them."""
+        with ExitStack() as held:
+            for run in runs:
+                held.enter_context(_locked(Path(f"{self._stem(run)}.lock")))
             yield
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise BusyError(f"{path}: {holder} is training this run; wait for it or stop it") from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
 
 
 def weights_digest(weights: dict[str, Tensor]) -> str:

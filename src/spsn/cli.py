@@ -10,6 +10,7 @@ from pathlib import Path
 from spsn import commands
 from spsn.errors import SpsnError
 from spsn.layout import parse_seeds
+from spsn.processes import end_with_parent
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,6 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if options.follows and not options.detached:
+        end_with_parent()  # before anything that takes time
     try:
         options.run(options)
     except SpsnError as error:
@@ -41,9 +44,14 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _command(of, name: str, run, help: str) -> argparse.ArgumentParser:
+def _command(of, name: str, run, help: str, *, follows: bool = False) -> argparse.ArgumentParser:
+    """A command; one that `follows` works for long, and ends with the process that started it."""
     command = of.add_parser(name, help=help, description=help)
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, follows=follows, detached=False)
+    if follows:
+        command.add_argument(
+            "--detached", action="store_true", help="go on when the process that started this ends"
+        )
     return command
 
 
@@ -62,7 +70,7 @@ def _data_commands(of) -> None:
         "--data-dir", type=Path, help="a folder that already holds the file; no network is used then"
     )
 
-    c = _command(of, "digits", commands.digits, "make the synthetic spoken digits")
+    c = _command(of, "digits", commands.digits, "make the synthetic spoken digits", follows=True)
     c.add_argument("--train", type=int, required=True, help="utterances of the training file")
     c.add_argument("--test", type=int, required=True, help="utterances of the test file")
     c.add_argument("--seed", type=int, default=0)
@@ -86,19 +94,26 @@ def _data_commands(of) -> None:
 
 
 def _run_commands(of) -> None:
-    c = _command(of, "train", commands.train, "train the runs of one block, or go on where they were stopped")
+    c = _command(
+        of,
+        "train",
+        commands.train,
+        "train the runs of one block, or go on where they were stopped",
+        follows=True,
+    )
     c.add_argument("--settings", type=Path, required=True)
     c.add_argument("--block", required=True, help="experiment/model/condition")
     c.add_argument("--seeds", type=parse_seeds, required=True, help="0-9 or 0,3,7")
     c.add_argument("--train", type=Path, required=True, help="event store")
     c.add_argument("--test", type=Path, required=True, help="event store")
     c.add_argument("--results", type=Path, required=True, help="results/<name>")
-    c.add_argument(
-        "--detached", action="store_true", help="go on when the process that started this one ends"
-    )
 
     c = _command(
-        of, "robustness", commands.robustness, "show trained networks the same input again and again"
+        of,
+        "robustness",
+        commands.robustness,
+        "show trained networks the same input again and again",
+        follows=True,
     )
     c.add_argument("--settings", type=Path, required=True)
     c.add_argument("--test", type=Path, required=True, help="event store")
@@ -120,13 +135,19 @@ def _run_commands(of) -> None:
 
 
 def _timing_commands(of) -> None:
-    c = _command(of, "time-epoch", commands.time_epoch, "measure one epoch of every model (Figure 3C)")
+    c = _command(
+        of, "time-epoch", commands.time_epoch, "measure one epoch of every model (Figure 3C)", follows=True
+    )
     c.add_argument("--settings", type=Path, required=True)
     c.add_argument("--train", type=Path, required=True, help="event store")
     c.add_argument("--out", type=Path, required=True)
 
     c = _command(
-        of, "time-lengths", commands.time_lengths, "measure one layer against sequence length (Figure 5)"
+        of,
+        "time-lengths",
+        commands.time_lengths,
+        "measure one layer against sequence length (Figure 5)",
+        follows=True,
     )
     c.add_argument("--settings", type=Path, required=True)
     c.add_argument("--out", type=Path, required=True)

@@ -105,14 +105,11 @@ def describe_data(options: Options) -> None:
 
 def train(options: Options) -> None:
     """Train the runs of a block."""
-    from spsn.devices import lease
     from spsn.grid import find_block
-    from spsn.processes import end_with_parent, keep_memory
+    from spsn.processes import keep_memory
     from spsn.settings import load
     from spsn.training import Data, train_block
 
-    if not options.detached:
-        end_with_parent()
     keep_memory()
     configured = load(options.settings)
     try:
@@ -122,8 +119,7 @@ def train(options: Options) -> None:
     data = Data(_store(options.train), _store(options.test))
     _check_step(block.network.time_step, data.train.time_step_ms, options.train)
     _check_step(block.network.time_step, data.test.time_step_ms, options.test)
-    with lease(configured.execution.device) as device:
-        train_block(configured, block, data, options.results, device)
+    train_block(configured, block, data, options.results)
 
 
 def _store(path: Path):
@@ -141,16 +137,14 @@ def _check_step(wanted: float, found_ms: float, path: Path) -> None:
 
 def robustness(options: Options) -> None:
     """Repeat one sample and the whole test set through the networks that the settings name."""
+    from spsn.devices import lease
     from spsn.robustness import study
     from spsn.settings import load
 
-    study(
-        load(options.settings),
-        _store(options.test),
-        options.results,
-        options.out_trials,
-        options.out_test_set,
-    )
+    configured = load(options.settings)
+    out = options.out_trials, options.out_test_set
+    with lease(configured.execution.device) as device:
+        study(configured, _store(options.test), options.results, *out, device=device)
 
 
 def evaluate(options: Options) -> None:

@@ -34,10 +34,16 @@ def lease(requested: str) -> Iterator[torch.device]:
         return
     index, file = _wait_for_device()
     with file:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the same sums at every call
-        torch.use_deterministic_algorithms(True, warn_only=True)
         torch.cuda.set_device(index)
         yield torch.device("cuda", index)
+
+
+def make_deterministic(device: torch.device) -> None:
+    """Let a GPU add in the same order at every call; a CPU with a fixed number of threads does so anyway."""
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def _wait_for_device():

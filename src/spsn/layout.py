@@ -2,9 +2,11 @@
 settings.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import PurePosixPath as Path
 
+from spsn.errors import SettingsError
 from spsn.grid import Block, blocks
 from spsn.settings import DatasetFiles, Settings
 
@@ -26,6 +28,19 @@ def data_file(settings: Settings, split: str) -> Path:
     digits = settings.synthetic_digits
     folder = f"synthetic-digits-{digits.train}-{digits.test}-seed{digits.seed}"
     return RESULTS / "data" / folder / f"synthetic_digits_{split}.h5"
+
+
+def check_data_dir(settings: Settings) -> None:
+    """Raise `SettingsError` for a `data_dir` that is the folder of fetched files.
+
+    A workflow clears away its outputs before it makes them anew.
+    """
+    own = os.path.realpath(RESULTS / "data" / "shd")
+    if settings.data_dir is not None and os.path.realpath(os.path.expanduser(settings.data_dir)) == own:
+        raise SettingsError(
+            f"configuration: data_dir is {settings.data_dir}, where the workflow puts its own copies and would "
+            "clear yours away; move your files to another folder"
+        )
 
 
 def source_file(settings: Settings, split: str) -> Path:

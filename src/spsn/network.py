@@ -20,13 +20,13 @@ from torch import Tensor, nn
 
 from spsn import noise
 from spsn.data.batches import Batch
+from spsn.data.shd import CHANNELS
 from spsn.grid import RunSettings
 from spsn.neurons import MODELS
 from spsn.neurons.integrator import LeakyIntegrator, mean_coefficients
 from spsn.noise import Purpose
 from spsn.objective import readout
 
-INPUTS = 700
 Noise = Callable[[int, tuple[int, int, int, int], tuple[int, ...]], Tensor]
 
 
@@ -85,7 +85,7 @@ class StackedNetwork(nn.Module):
         constants = settings.tau_mem, settings.tau_syn, settings.time_step
         self.neuron = self.kind.make(*constants, settings.threshold, settings.lif_reset)
         self.integrator = LeakyIntegrator(*constants) if self.kind.spiking else None
-        sizes = [INPUTS] + [settings.hidden_size] * settings.hidden_layers + [settings.classes]
+        sizes = [CHANNELS] + [settings.hidden_size] * settings.hidden_layers + [settings.classes]
         initial = [initial_parameters(sizes, seed, self.kind.spiking) for seed in self.seeds]
         self.weights = nn.ParameterList(
             torch.stack([w[i] for w, _ in initial]) for i in range(len(sizes) - 1)
@@ -155,6 +155,11 @@ class StackedNetwork(nn.Module):
             return np.full(steps, 1.0 / steps)
         return mean_coefficients(self.integrator.alpha, self.integrator.beta, steps)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters live."""
+        return self.weights[0].device
+
     def run_state(self, run: int) -> dict[str, Tensor]:
         """A copy of one run's parameters on the CPU: `0.weight` (out, in), `0.bias` (out,), `1.weight` ..."""
         state = {}
@@ -198,7 +203,7 @@ def event_sum(batch: Batch, weight: Tensor) -> Tensor:
     """Layer 1 from events: the sum of every spike's weight row, (S, B, T, N), for weights (S, N, 700)."""
     runs, samples, steps = batch.shape
     rows = (
-        weight.transpose(1, 2).reshape(runs * INPUTS, -1).contiguous()
+        weight.transpose(1, 2).reshape(runs * CHANNELS, -1).contiguous()
     )  # contiguous rows take the fast path
     total = nn.functional.embedding_bag(batch.channels, rows, batch.offsets.reshape(-1), mode="sum")
     return total.view(runs, samples, steps, -1)

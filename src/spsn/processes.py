@@ -1,8 +1,8 @@
 """A process that must not outlive the one that started it.
 
-A killed workflow leaves its jobs running, and its shell between them, so both parent and grandparent are
-watched: when one of them goes, this process ends with status 143 as on SIGTERM. What it has written is whole
-(`files.py`).
+A killed workflow would leave its jobs running. So a job watches its parent, and where that is a shell, which
+outlives its own parent too, the shell's parent. When one of them goes, this process ends with status 143, as
+on SIGTERM. What it has written is whole (`files.py`).
 """
 
 import ctypes
@@ -12,6 +12,7 @@ import threading
 import time
 
 INTERVAL = 0.5  # seconds between two looks
+SHELLS = {"sh", "bash", "dash", "zsh", "ksh"}
 TERMINATED = 143  # as a shell reports SIGTERM
 
 
@@ -25,20 +26,25 @@ def parent_of(pid: int) -> int | None:
 
 
 def end_with_parent() -> None:
-    """Watch parent and grandparent in a thread from now on."""
+    """Watch, in a thread from now on, the parent and, behind a shell, its parent."""
     parent = os.getppid()
-    grandparent = parent_of(parent)
-    threading.Thread(target=_watch, args=(parent, grandparent), daemon=True).start()
+    behind = parent_of(parent) if _name_of(parent) in SHELLS else None
+    threading.Thread(target=_watch, args=(parent, behind), daemon=True).start()
 
 
-def _watch(parent: int, grandparent: int | None) -> None:
-    while True:
+def _name_of(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _watch(parent: int, behind: int | None) -> None:
+    while os.getppid() == parent and (behind is None or parent_of(parent) == behind):
         time.sleep(INTERVAL)
-        if os.getppid() != parent or (grandparent is not None and parent_of(parent) != grandparent):
-            print(
-                "the process that started this one has ended; so does this one", file=sys.stderr, flush=True
-            )
-            os._exit(TERMINATED)
+    print("the process that started this one has ended; so does this one", file=sys.stderr, flush=True)
+    os._exit(TERMINATED)
 
 
 def keep_memory() -> None:

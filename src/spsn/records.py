@@ -50,7 +50,7 @@ class Execution:
 
     epoch_seconds: tuple[float, ...]
     test_seconds: float
-    peak_bytes: int
+    peak_bytes: int | None
     stack_size: int
     device: str
     machine: dict[str, Any]

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from spsn.checkpoints import load_weights
 from spsn.data.events import EventStore
+from spsn.data.shd import CHANNELS
 from spsn.errors import DataError, RecordError, SettingsError
 from spsn.evaluation import repeat_sample, repeat_test, test
 from spsn.files import write_rows
@@ -28,7 +30,15 @@ TRIAL_COLUMNS = (*IDENTITY, "trial", "class", "class_name", "mean_potential", "p
 TEST_SET_COLUMNS = (*IDENTITY, "trials", "distinct_labels", "majority_label", "hits")
 
 
-def study(settings: Settings, store: EventStore, results: Path, out_trials: Path, out_test_set: Path) -> None:
+def study(
+    settings: Settings,
+    store: EventStore,
+    results: Path,
+    out_trials: Path,
+    out_test_set: Path,
+    *,
+    device: torch.device | str = "cpu",
+) -> None:
     """Write the rows of both questions for every model that `experiments.robustness` names."""
     wanted = settings.experiments.robustness
     if wanted.sample >= len(store):
@@ -44,7 +54,7 @@ def study(settings: Settings, store: EventStore, results: Path, out_trials: Path
             raise DataError(
                 f"{path}: was tested on other spikes than the event store holds; run the workflow again"
             )
-        network = load_network(record, path.with_suffix(".safetensors"))
+        network = load_network(record, path.with_suffix(".safetensors")).to(device)
         trials += _trial_rows(network, store, wanted.sample, wanted.trials)
         test_set += _test_set_rows(network, store, wanted.trials)
     write_rows(trials, out_trials, TRIAL_COLUMNS)
@@ -59,7 +69,7 @@ def load_network(record: RunRecord, weights: Path) -> StackedNetwork:
 
 
 def _trial_rows(network: StackedNetwork, store: EventStore, sample: int, trials: int) -> list[dict[str, Any]]:
-    potentials = repeat_sample(network, store, sample, trials)
+    potentials = repeat_sample(network, store, sample, trials, device=network.device)
     return [
         {
             **_identity(network.settings, store, sample),
@@ -75,7 +85,7 @@ def _trial_rows(network: StackedNetwork, store: EventStore, sample: int, trials:
 
 
 def _test_set_rows(network: StackedNetwork, store: EventStore, trials: int) -> list[dict[str, Any]]:
-    labels = repeat_test(network, store, trials)
+    labels = repeat_test(network, store, trials, device=network.device)
     return [
         {
             **_identity(network.settings, store, sample),
@@ -111,8 +121,8 @@ def evaluate_weights(
         raise SettingsError(f"there is no model {model!r}; known: {', '.join(MODELS)}")
     layers = len(weights) // 2
     expected = {f"{layer}.{part}" for layer in range(layers) for part in ("weight", "bias")}
-    if set(weights) != expected or weights["0.weight"].shape[1] != 700:
-        raise RecordError("these weights are not those of a feedforward network with 700 inputs")
+    if set(weights) != expected or weights["0.weight"].shape[1] != CHANNELS:
+        raise RecordError(f"these weights are not those of a feedforward network with {CHANNELS} inputs")
     settings = _paper_settings(weights, layers, model, store, batch_size)
     network = StackedNetwork(settings, [0])
     network.load_run_state(0, dict(weights))

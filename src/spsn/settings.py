@@ -7,6 +7,8 @@ key.
 """
 
 import json
+import re
+import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -60,10 +62,10 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """`shift`: share of the channels (k_shift); `scale`: share of the size (k_scale)."""
+    """`shift`: greatest shift, a share of the channels (k_shift); `scale`: greatest zoom (k_scale)."""
 
-    shift: float
-    scale: float
+    shift: float = 0.0
+    scale: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,10 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Execution:
-    """Where and how the work is done; of these only `backend` and `threads` can change a result's bits."""
+    """Where and how the work is done.
+
+    On a CPU only `backend` and `threads` can change a result's bits; on a GPU the stack's size can too.
+    """
 
     backend: Literal["torch"] = "torch"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -163,7 +168,7 @@ class TimingExperiment:
 
 @dataclass(frozen=True)
 class Experiments:
-    """The paper's experiments (design: one field each)."""
+    """The paper's experiments."""
 
     accuracy: AccuracyExperiment
     regularization: RegularizationExperiment
@@ -216,7 +221,7 @@ def from_mapping(config: Mapping[str, Any]) -> Settings:
 
 
 def load(path: str | Path) -> Settings:
-    """Read the JSON that `save` wrote. Raises `SettingsError`."""
+    """Read the JSON that `spsn settings` wrote. Raises `SettingsError`."""
     try:
         config = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -259,14 +264,23 @@ def _check_ranges(settings: Settings) -> None:
         elif isinstance(value, list):
             for i, v in enumerate(value):
                 walk(v, f"{where}[{i}]", key)
-        elif type(value) in (int, float) and (value < 0 or (value == 0 and key not in may_be_zero)):
+        elif type(value) in (int, float) and not (value > 0 or (value == 0 and key in may_be_zero)):
             raise SettingsError(f"configuration: {where} must be greater than 0, not {value}")
 
     walk(config, "", "")
     if not settings.augmentation.scale < 1:
         raise SettingsError("configuration: augmentation.scale must be below 1")
-    if not settings.name or set(settings.name) & set("/\\ "):
-        raise SettingsError(f"configuration: name {settings.name!r} must be usable as a folder's name")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", settings.name) or settings.name == "data":
+        raise SettingsError(
+            f"configuration: name {settings.name!r} must be a folder's name of letters, digits, '_', '-', "
+            "'.', and not 'data'"
+        )
+    for model, threshold in settings.experiments.regularization.published.items():
+        if model not in typing.get_args(Model) or not threshold > 0:
+            raise SettingsError(
+                f"configuration: experiments.regularization.published has {model!r}: {threshold}; it must "
+                f"give models ({', '.join(typing.get_args(Model))}) thresholds above 0"
+            )
     robustness = settings.experiments.robustness
     accuracy = settings.experiments.accuracy
     absent = set(robustness.models) - set(accuracy.models)

@@ -5,13 +5,13 @@ neither a checkpoint nor a finished run outlives the code that made it.
 """
 
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 
 EVENTS = ("data/shd.py", "data/events.py")
-FETCH = ("data/fetch.py", "data/shd.py")
 DIGITS = (
     "data/speech.py",
     "data/espeak.py",
@@ -20,6 +20,8 @@ DIGITS = (
     "data/membrane.py",
     "data/shd.py",
 )
+DESCRIPTION = ("data/describe.py", "data/events.py")
+RECORDS = ("errors.py", "files.py", "grid.py", "mapping.py", "records.py", "settings.py")
 NETWORK = (
     "noise.py",
     "network.py",
@@ -31,12 +33,12 @@ NETWORK = (
     "neurons/spsn.py",
     "data/batches.py",
 )
-TRAINING = (*NETWORK, "training.py", "evaluation.py", "grid.py", "records.py")
+TRAINING = (*NETWORK, "stack.py", "training.py", "evaluation.py", "grid.py", "records.py")
 ROBUSTNESS = (*NETWORK, "evaluation.py", "robustness.py")
 ILLUSTRATION = ("noise.py", "illustration.py", "neurons/integrator.py", "neurons/lif.py", "neurons/spsn.py")
 TIMING = (
     *NETWORK,
-    "training.py",
+    "stack.py",
     "timing/baselines.py",
     "timing/epoch.py",
     "timing/layers.py",
@@ -49,13 +51,13 @@ TIMING = (
 
 
 def files(names: tuple[str, ...]) -> list[str]:
-    """Paths of source files, as the workflow takes them."""
-    return [str(PACKAGE / name) for name in names]
+    """Paths of source files from the working folder, as the workflow takes them."""
+    return [os.path.relpath(PACKAGE / name) for name in names]
 
 
 def modules(folder: str) -> list[str]:
     """Every module below a folder of the package, in order."""
-    return sorted(str(path) for path in (PACKAGE / folder).rglob("*.py"))
+    return sorted(os.path.relpath(path) for path in (PACKAGE / folder).rglob("*.py"))
 
 
 @cache

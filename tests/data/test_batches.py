@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from spsn.data.batches import Augmentation, Batch, Batches, training_order
+from spsn.data.batches import Batch, Batches, draw_augmentation, training_order
 from spsn.data.events import EventStore
 from spsn.data.shd import CHANNELS, SpikeFile
+from spsn.settings import Augmentation
 
 PAPER = Augmentation(shift=0.1, scale=0.3)
 SEEDS = (0, 7)
@@ -99,7 +100,7 @@ def test_a_drawn_batch_is_torchs_resampling_padded():
     pictures = [picture(steps, seed=steps) for steps in (31, 40, 25, 44)]
     store = from_counts(*pictures)
     batches = Batches(store, 2, SEEDS)
-    shifts, zooms = zip(*(PAPER.draw(seed, 3, 4) for seed in SEEDS), strict=True)
+    shifts, zooms = zip(*(draw_augmentation(PAPER, seed, 3, 4) for seed in SEEDS), strict=True)
     for batch in batches.training(3, PAPER):
         dense = batch.dense().numpy()
         for r, b in np.ndindex(batch.samples.shape):
@@ -113,7 +114,7 @@ def test_a_drawn_batch_is_torchs_resampling_padded():
 def test_nothing_drawn_changes_nothing(store):
     for sample in range(len(store)):
         assert (one(store, sample=sample) == store.dense(sample)).all()
-    shifts, zooms = Augmentation().draw(0, 0, 50)
+    shifts, zooms = draw_augmentation(Augmentation(), 0, 0, 50)
     assert (shifts == 0).all() and (zooms == 1).all()
 
 
@@ -161,7 +162,7 @@ def test_an_impossible_zoom_is_refused(zoom):
 
 def test_the_law_of_the_draws():
     """Shifts: U(-70, 70) rounded; zooms: U(0.7, 1.3); independent of one another and anew in every epoch."""
-    shifts, zooms = PAPER.draw(5, 2, 20_000)
+    shifts, zooms = draw_augmentation(PAPER, 5, 2, 20_000)
     assert (shifts == np.rint(shifts)).all()
     assert shifts.min() == -70 and shifts.max() == 70
     assert 0.7 < zooms.min() < 0.701 and 1.299 < zooms.max() < 1.3
@@ -170,11 +171,12 @@ def test_the_law_of_the_draws():
         assert np.var(draws) == pytest.approx(half_width**2 / 3, rel=0.03)
     assert abs(np.corrcoef(shifts, zooms)[0, 1]) < 5 / math.sqrt(20_000)
     for seed, epoch in [(5, 3), (6, 2)]:
-        assert abs(np.corrcoef(zooms, PAPER.draw(seed, epoch, 20_000)[1])[0, 1]) < 5 / math.sqrt(20_000)
+        others = draw_augmentation(PAPER, seed, epoch, 20_000)[1]
+        assert abs(np.corrcoef(zooms, others)[0, 1]) < 5 / math.sqrt(20_000)
 
 
 def test_a_sample_keeps_its_draw_whatever_the_split_size():
-    assert np.array_equal(PAPER.draw(0, 1, 100)[0][:30], PAPER.draw(0, 1, 30)[0])
+    assert np.array_equal(draw_augmentation(PAPER, 0, 1, 100)[0][:30], draw_augmentation(PAPER, 0, 1, 30)[0])
 
 
 def test_samples_are_padded_in_front_to_the_runs_longest(store):

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from spsn.data.batches import Augmentation, Batches
+from spsn.data.batches import Batches
+from spsn.settings import Augmentation
 from spsn.timing.epoch import EpochTimes, measure_epoch
 from spsn.timing.measure import MEASURED, OUT_OF_MEMORY, TOO_SLOW
 from spsn.timing.networks import Trainer

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from spsn.memory import available_bytes, is_out_of_memory, peak_bytes, reset_peak
 from spsn.timing.measure import (
     MEASURED,
     OUT_OF_MEMORY,
@@ -20,7 +21,6 @@ from spsn.timing.measure import (
     measure_in_turn,
     predict,
 )
-from spsn.timing.memory import available_bytes, is_out_of_memory, peak_bytes, reset_peak
 
 CPU = torch.device("cpu")
 

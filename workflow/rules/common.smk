@@ -2,7 +2,12 @@
 
 # The configurations laid over the paper's, which Snakefile itself names.
 CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles if str(path) != "config/paper.yaml"]
-CONFIG_OPTION = f" --configfile {' '.join(CONFIG_FILES)}" if CONFIG_FILES else ""
+CONFIG_VALUES = [
+    shlex.quote(f"{key}={json.dumps(value)}") for key, value in workflow.config_settings.config.items()
+]
+CONFIG_OPTION = (f" --configfile {' '.join(CONFIG_FILES)}" if CONFIG_FILES else "") + (
+    f" --config {' '.join(CONFIG_VALUES)}" if CONFIG_VALUES else ""
+)
 COMMAND = f"snakemake --cores all{CONFIG_OPTION}"
 
 # Snakemake's own report can only be made once everything stands; failing it must not fail what is done.
@@ -23,6 +28,12 @@ def wants_gpu():
 
 
 GPU = wants_gpu()
+
+
+def all_gpus():
+    """Every GPU that this workflow may give away: who holds them all is alone with them."""
+    limits = workflow.global_resources
+    return (limits["gpu"].value if "gpu" in limits else 1) if GPU else 0
 
 
 def results_folder(wildcards, input):

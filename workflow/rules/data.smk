@@ -33,7 +33,7 @@ if SETTINGS.dataset == "shd":
         conda:
             f"../../{ENVIRONMENT}"
         params:
-            data_dir=f"--data-dir {SETTINGS.data_dir}" if SETTINGS.data_dir else "",
+            data_dir=f"--data-dir {shlex.quote(SETTINGS.data_dir)}" if SETTINGS.data_dir else "",
         shell:
             "spsn fetch --out {output.data} {params.data_dir} > {log} 2>&1"
 
@@ -84,12 +84,13 @@ for step in STEPS:
                 step=step,
                 limit=f"--limit {limit}" if (limit := getattr(SETTINGS.limit, split)) else "",
             shell:
-                "spsn events --data {input.data} --time-step {params.step} {params.limit} --out {output} > {log} 2>&1"
+                "spsn events --data {input.data:q} --time-step {params.step} {params.limit} --out {output} > {log} 2>&1"
 
 
 rule describe:
     input:
         settings=SETTINGS_FILE,
+        code=sources.files(sources.DESCRIPTION),
         source=SOURCES,
         train=STORES["train"],
         test=STORES["test"],

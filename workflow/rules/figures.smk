@@ -5,6 +5,7 @@ REPORTED = "paper/reported.csv"
 ROBUSTNESS = [f"{RESULTS}/robustness/trials.csv", f"{RESULTS}/robustness/test_set.csv"]
 TIMINGS = [f"{RESULTS}/timing/epoch.csv", f"{RESULTS}/timing/sequence_length.csv"]
 
+REPLICATION = sources.modules("replication") + sources.files(sources.RECORDS)
 FIGURE_NAMES = [f"figure{number}" for number in range(1, 7)]
 TABLE_NAMES = ["table1", "table2", "claims"]
 SHOWN = (".png", ".csv")  # the forms that Snakemake's report shows; the LaTeX report takes the others
@@ -95,7 +96,7 @@ for notebook, (reads, makes) in NOTEBOOKS.items():
             f"{RESULTS}/data.json",
             settings=SETTINGS_FILE,
             notebook=f"notebooks/{notebook}.ipynb",
-            code=sources.modules("replication"),
+            code=REPLICATION,
         output:
             *[report(path, **CAPTIONS[makes]) for path in made_by(makes) if path.endswith(SHOWN)],
             *[path for path in made_by(makes) if not path.endswith(SHOWN)],
@@ -110,5 +111,6 @@ for notebook, (reads, makes) in NOTEBOOKS.items():
             results=results_folder,
         shell:
             "(export JUPYTER_PREFER_ENV_PATH=1 IPYTHONDIR=$(mktemp -d) SOURCE_DATE_EPOCH=0 &&"
+            " trap 'rm -rf \"$IPYTHONDIR\"' EXIT &&"
             " python -m papermill -k python3 --cwd . --no-progress-bar {input.notebook} {output.notebook}"
             " -p results {params.results} && spsn normalise {output.notebook}) > {log} 2>&1"

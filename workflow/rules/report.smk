@@ -32,7 +32,7 @@ rule report:
         "paper/references.bib",
         settings=SETTINGS_FILE,
         source="paper/report.tex",
-        code=sources.modules("replication"),
+        code=REPLICATION,
     output:
         report(f"{RESULTS}/report/report.pdf", caption="../report/report.rst", category="Report"),
     log:

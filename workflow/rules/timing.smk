@@ -1,11 +1,9 @@
 # The timing study owns the machine while it measures: all cores and every GPU.
 
 accuracy_step = SETTINGS.experiments.accuracy.network.time_step
-timing_resources = {
-    "gpu": workflow.global_resources.get("gpu", 1) if GPU else 0,
-    "mem_mb": 16000,
-    "runtime": 720,
-}
+timing_resources = {"gpu": all_gpus(), "mem_mb": 16000, "runtime": 720}
+timing_settings = to_mapping(SETTINGS)["experiments"]["timing"]
+accuracy_settings = to_mapping(SETTINGS)["experiments"]["accuracy"]
 
 
 rule time_epoch:
@@ -25,9 +23,11 @@ rule time_epoch:
     params:
         identity=json.dumps(
             [
-                to_mapping(SETTINGS)["experiments"]["timing"]["epoch"],
-                to_mapping(SETTINGS)["experiments"]["accuracy"],
-                to_mapping(SETTINGS)["execution"]["threads"],
+                timing_settings["epoch"],
+                accuracy_settings["network"],
+                accuracy_settings["training"],
+                to_mapping(SETTINGS)["augmentation"],
+                SETTINGS.execution.threads,
             ]
         ),
     shell:
@@ -49,11 +49,7 @@ rule time_lengths:
         **timing_resources,
     params:
         identity=json.dumps(
-            [
-                to_mapping(SETTINGS)["experiments"]["timing"]["sequence_length"],
-                to_mapping(SETTINGS)["network"],
-                to_mapping(SETTINGS)["execution"]["threads"],
-            ]
+            [timing_settings["sequence_length"], to_mapping(SETTINGS)["network"], SETTINGS.execution.threads]
         ),
     shell:
         "exec spsn time-lengths --settings {input.settings} --out {output} > {log} 2>&1"

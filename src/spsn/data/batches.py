@@ -26,6 +26,7 @@ from spsn import noise
 from spsn.data.events import EventStore
 from spsn.data.shd import CHANNELS
 from spsn.noise import Purpose
+from spsn.settings import Augmentation
 
 
 @dataclass(frozen=True)
@@ -67,20 +68,15 @@ class Batch:
         return Batch(channels, offsets, labels, self.lengths, self.samples)
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """`shift`: greatest shift as a share of the channels; `scale`: greatest zoom; 0 and 0 change nothing."""
-
-    shift: float = 0.0
-    scale: float = 0.0
-
-    def draw(self, seed: int, epoch: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
-        """Shifts (whole channels) and zooms of every sample in one epoch, float64 (samples,) each."""
-        if self.shift == 0 and self.scale == 0:
-            return np.zeros(samples), np.ones(samples)
-        words = noise.words(seed, Purpose.AUGMENTATION, 2 * samples, epoch=epoch)
-        uniform = 2.0 * noise.to_uniform(words).astype(np.float64).reshape(samples, 2) - 1.0
-        return np.rint(uniform[:, 0] * self.shift * CHANNELS), 1.0 + uniform[:, 1] * self.scale
+def draw_augmentation(
+    augmentation: Augmentation, seed: int, epoch: int, samples: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shifts (whole channels) and zooms of every sample in one epoch, float64 (samples,) each."""
+    if augmentation.shift == 0 and augmentation.scale == 0:
+        return np.zeros(samples), np.ones(samples)
+    words = noise.words(seed, Purpose.AUGMENTATION, 2 * samples, epoch=epoch)
+    uniform = 2.0 * noise.to_uniform(words).astype(np.float64).reshape(samples, 2) - 1.0
+    return np.rint(uniform[:, 0] * augmentation.shift * CHANNELS), 1.0 + uniform[:, 1] * augmentation.scale
 
 
 def training_order(seed: int, epoch: int, samples: int) -> np.ndarray:
@@ -109,7 +105,7 @@ class Batches:
         """The batches of one epoch: every run in its own order, with its own draws."""
         samples = len(self.store)
         orders = np.stack([training_order(seed, epoch, samples) for seed in self.seeds])
-        draws = [augmentation.draw(seed, epoch, samples) for seed in self.seeds]
+        draws = [draw_augmentation(augmentation, seed, epoch, samples) for seed in self.seeds]
         shifts, zooms = np.stack([d[0] for d in draws]), np.stack([d[1] for d in draws])
         for first in range(0, samples, self.batch_size):
             chosen = orders[:, first : first + self.batch_size]

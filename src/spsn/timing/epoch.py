@@ -17,11 +17,12 @@ from itertools import islice, pairwise
 
 import torch
 
-from spsn.data.batches import Augmentation, Batch, Batches
+from spsn.data.batches import Batch, Batches
 from spsn.data.events import EventStore
 from spsn.grid import RunSettings
+from spsn.memory import is_out_of_memory, release
+from spsn.settings import Augmentation
 from spsn.timing.measure import MEASURED, OUT_OF_MEMORY, TOO_SLOW, Clock, clock_for, default_warm_up
-from spsn.timing.memory import is_out_of_memory, release
 from spsn.timing.networks import TRAINERS, Trainer
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 import torch
 
-from spsn.timing.memory import is_out_of_memory, peak_bytes, release, reset_peak
+from spsn.memory import is_out_of_memory, peak_bytes, release, reset_peak
 
 MEASURED, TOO_SLOW, OUT_OF_MEMORY = "measured", "too-slow", "out-of-memory"
 WARM_UP_SHARE = 0.1

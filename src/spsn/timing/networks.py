@@ -22,8 +22,8 @@ from spsn.data.batches import Batch
 from spsn.grid import RunSettings
 from spsn.network import StackedNetwork
 from spsn.neurons.integrator import decay
+from spsn.stack import Stack, train_step
 from spsn.timing import baselines
-from spsn.training import Stack, train_step
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def paper_trainer(implementation: str, run: RunSettings, device: torch.device) -
 
 
 def package_trainer(run: RunSettings, device: torch.device) -> Trainer:
-    """Trains as `spsn.training` does, a stack of one run."""
+    """Trains as `spsn.stack` does, a stack of one run."""
     stack = Stack.begin([run], device)
 
     def step(batch: Batch, number: int) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from spsn import noise
+from spsn.memory import available_bytes, is_out_of_memory, release
 from spsn.network import initial_parameters
 from spsn.noise import Purpose
 from spsn.settings import NetworkSettings, SequenceLengthTiming
@@ -29,7 +30,6 @@ from spsn.timing.measure import (
     measure_in_turn,
     predict,
 )
-from spsn.timing.memory import available_bytes, is_out_of_memory, release
 
 log = logging.getLogger(__name__)
 

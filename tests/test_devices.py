@@ -1,0 +1,186 @@
+"""Leasing a device: which one, and who waits. The locks are real; what CUDA would say is put in its place,
+so that a machine without a GPU can tell too.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from spsn.devices import lease, make_deterministic
+from spsn.errors import SpsnError
+
+# A process that leases one of two devices, says which, and holds it until it is killed.
+HOLDER = """
+import sys, tempfile, time, types
+import torch
+tempfile.tempdir = sys.argv[1]
+torch.cuda.is_available = lambda: True
+torch.cuda.device_count = lambda: 2
+torch.cuda.get_device_properties = lambda index: types.SimpleNamespace(uuid=f"GPU-{index}")
+torch.cuda.set_device = lambda index: None
+from spsn.devices import lease
+with lease("cuda") as device:
+    print(device.index, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def without_cuda(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch, tmp_path):
+    """Two devices by UUID, lock files in `tmp_path`; the list of devices that were made current."""
+    current: list[int] = []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=f"GPU-{index}")
+    )
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    return current
+
+
+@pytest.fixture
+def hold(tmp_path):
+    """Starts processes that hold a device; returns each with its device's index."""
+    started = []
+
+    def start() -> tuple[subprocess.Popen, int]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(tmp_path)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process, int(process.stdout.readline())
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def restored(monkeypatch):
+    """Takes back what `make_deterministic` sets."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    mode = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(mode)
+    torch.utils.deterministic.fill_uninitialized_memory = filled
+
+
+def wait_for(condition, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "what was waited for did not come"
+        time.sleep(0.02)
+
+
+def test_the_cpu_is_given_where_it_is_asked_for(two_gpus, tmp_path, caplog):
+    with lease("cpu") as device:
+        assert device == torch.device("cpu")
+    assert not list(tmp_path.iterdir()) and not two_gpus and not caplog.records
+
+
+def test_auto_without_a_gpu_is_the_cpu_and_says_so_loudly(without_cuda, caplog):
+    with lease("auto") as device:
+        assert device == torch.device("cpu")
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING and record.getMessage().isupper()
+    assert "NO GPU" in record.getMessage() and "CPU" in record.getMessage()
+
+
+def test_cuda_without_a_gpu_is_refused_with_the_way_out(without_cuda):
+    with pytest.raises(SpsnError, match="execution.device.*'cuda'.*'auto' or 'cpu'"), lease("cuda"):
+        pass
+
+
+@pytest.mark.parametrize("requested", ["auto", "cuda"])
+def test_a_gpu_is_made_current_and_freed_afterwards(two_gpus, requested):
+    for _ in range(2):
+        with lease(requested) as device:
+            assert device == torch.device("cuda", 0)
+    assert two_gpus == [0, 0]
+
+
+def test_a_gpu_is_freed_when_the_work_fails(two_gpus):
+    with pytest.raises(ZeroDivisionError), lease("cuda"):
+        1 / 0  # noqa: B018
+    with lease("cuda") as device:
+        assert device.index == 0
+
+
+def test_two_jobs_get_two_devices_and_a_third_waits_for_the_first_that_is_freed(two_gpus, caplog):
+    got, done = [], threading.Event()
+
+    def third() -> None:
+        with lease("cuda") as device:
+            got.append(device.index)
+            done.wait(60)
+
+    with lease("cuda") as first:
+        with lease("auto") as second:
+            assert (first.index, second.index) == (0, 1)
+            thread = threading.Thread(target=third)
+            thread.start()
+            wait_for(lambda: "waiting for one" in caplog.text)
+            assert not got
+        wait_for(lambda: got)
+        assert got == [1]
+        done.set()
+        thread.join()
+    assert caplog.text.count("waiting for one") == 1
+
+
+def test_a_number_that_another_process_gives_the_device_does_not_matter(two_gpus, monkeypatch):
+    """Under CUDA_VISIBLE_DEVICES two processes may number the same devices otherwise."""
+    with lease("cuda"):
+        monkeypatch.setattr(
+            torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=f"GPU-{1 - index}")
+        )
+        with lease("cuda") as device:
+            assert device.index == 0  # the device that the first calls 1
+
+
+def test_a_device_is_free_again_when_its_process_is_killed(two_gpus, hold):
+    process, held = hold()
+    assert held == 0
+    with lease("cuda") as device:
+        assert device.index == 1
+    process.kill()
+    process.wait()
+    with lease("cuda") as device:
+        assert device.index == 0
+
+
+def test_sums_are_made_repeatable_on_a_gpu_and_nothing_is_set_for_a_cpu(restored):
+    make_deterministic(torch.device("cpu"))
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    make_deterministic(torch.device("cuda", 0))
+    assert torch.are_deterministic_algorithms_enabled()
+    assert torch.is_deterministic_algorithms_warn_only_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_a_choice_of_cublas_workspace_is_respected(restored, monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    make_deterministic(torch.device("cuda", 0))
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
