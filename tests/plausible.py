@@ -164,13 +164,20 @@ def neurons(steps: int = 200) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["model", "time_ms", "input", "membrane_potential", "spike"])
 
 
+def grid(plan: Settings) -> pd.DataFrame:
+    """A whole run table: every threshold, and as many seeds as the experiment with most has."""
+    e = plan.experiments
+    seeds = max(e.accuracy.seeds, e.regularization.seeds, e.loss_mode.seeds)
+    return complete(runs(e.regularization.thresholds, seeds))
+
+
 TABLES = {
-    "tables/runs.csv": lambda: complete(runs()),
-    "timing/epoch.csv": epochs,
-    "timing/sequence_length.csv": lengths,
-    "robustness/trials.csv": trials,
-    "robustness/test_set.csv": test_set,
-    "illustration/neurons.csv": neurons,
+    "tables/runs.csv": grid,
+    "timing/epoch.csv": lambda plan: epochs(),
+    "timing/sequence_length.csv": lambda plan: lengths(),
+    "robustness/trials.csv": lambda plan: trials(),
+    "robustness/test_set.csv": lambda plan: test_set(),
+    "illustration/neurons.csv": lambda plan: neurons(),
 }
 
 
@@ -180,7 +187,7 @@ def write(folder: Path, plan: Settings | None = None) -> Path:
     for name, make in TABLES.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        make().to_csv(path, index=False)
+        make(plan).to_csv(path, index=False)
     (folder / "settings.json").write_text(json.dumps(to_mapping(plan)))
     split = {"classes": len(WORDS)}
     facts = {"dataset": plan.dataset_name, "is_shd": plan.is_shd, "splits": {"train": split, "test": split}}

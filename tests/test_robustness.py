@@ -203,32 +203,19 @@ def test_an_unknown_model_is_refused_with_the_known_ones(run, stores):
         evaluate_weights(weights, "alif", stores[1])
 
 
-def damaged(weights, how):
-    if how == "other inputs":
-        return weights | {"0.weight": weights["0.weight"][:, :699]}
-    if how == "other names":
-        return {f"layer{key}": tensor for key, tensor in weights.items()}
-    if how == "no bias":
-        return {key: tensor for key, tensor in weights.items() if key != "1.bias"}
-    if how == "nothing":
-        return {}
-    if how == "layers that do not fit":
-        return weights | {"1.weight": weights["1.weight"][:, :5]}
-    return weights | {"0.bias": weights["0.bias"][:5]}  # a bias that does not fit
+DAMAGES = {
+    "other inputs": lambda w: w | {"0.weight": w["0.weight"][:, :699]},
+    "other names": lambda w: {f"layer{key}": tensor for key, tensor in w.items()},
+    "a bias is absent": lambda w: {key: tensor for key, tensor in w.items() if key != "1.bias"},
+    "nothing": lambda w: {},
+    "layers that do not fit": lambda w: w | {"1.weight": w["1.weight"][:, :5]},
+    "a bias that does not fit": lambda w: w | {"0.bias": w["0.bias"][:5]},
+    "one column, which torch would repeat": lambda w: w | {"2.weight": w["2.weight"][:, :1]},
+}
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        "other inputs",
-        "other names",
-        "no bias",
-        "nothing",
-        "layers that do not fit",
-        "a bias that does not fit",
-    ],
-)
-def test_weights_of_another_shape_are_refused(run, stores, how):
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_weights_of_another_shape_are_refused(run, stores, damage):
     weights = StackedNetwork(run, [0]).run_state(0)
     with pytest.raises(RecordError, match="weights"):
-        evaluate_weights(damaged(weights, how), "spsn-sb", stores[1])
+        evaluate_weights(DAMAGES[damage](weights), "spsn-sb", stores[1])

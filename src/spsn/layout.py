@@ -38,8 +38,8 @@ def check_data_dir(settings: Settings) -> None:
     own = os.path.realpath(RESULTS / "data" / "shd")
     if settings.data_dir is not None and os.path.realpath(os.path.expanduser(settings.data_dir)) == own:
         raise SettingsError(
-            f"configuration: data_dir is {settings.data_dir}, where the workflow puts its own copies and would "
-            "clear yours away; move your files to another folder"
+            f"configuration: data_dir is {settings.data_dir}, where the workflow puts its own copies and "
+            "would clear yours away; move your files to another folder"
         )
 
 

@@ -39,11 +39,11 @@ ILLUSTRATION = ("noise.py", "illustration.py", "neurons/integrator.py", "neurons
 TIMING = (
     *NETWORK,
     "stack.py",
+    "memory.py",
     "timing/baselines.py",
     "timing/epoch.py",
     "timing/layers.py",
     "timing/measure.py",
-    "timing/memory.py",
     "timing/networks.py",
     "timing/sequence_length.py",
     "timing/study.py",

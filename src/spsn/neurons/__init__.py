@@ -21,32 +21,19 @@ class ModelKind:
     read out through leaky integrators; `stochastic` neurons take uniforms as a second argument.
     """
 
-    label: str
     make: Callable[..., nn.Module]
     spiking: bool
     stochastic: bool
 
 
+def _spsn(neuron: type[SpsnGS | SpsnSB]) -> Callable[..., nn.Module]:
+    """A stochastic neuron has neither threshold nor reset."""
+    return lambda tau_mem, tau_syn, time_step, threshold, reset: neuron(tau_mem, tau_syn, time_step)
+
+
 MODELS: dict[str, ModelKind] = {
-    "lif": ModelKind(
-        "LIF",
-        lambda tau_mem, tau_syn, time_step, threshold, reset: LIF(
-            tau_mem, tau_syn, time_step, threshold, reset
-        ),
-        spiking=True,
-        stochastic=False,
-    ),
-    "spsn-sb": ModelKind(
-        "SPSN-SB",
-        lambda tau_mem, tau_syn, time_step, threshold, reset: SpsnSB(tau_mem, tau_syn, time_step),
-        spiking=True,
-        stochastic=True,
-    ),
-    "spsn-gs": ModelKind(
-        "SPSN-GS",
-        lambda tau_mem, tau_syn, time_step, threshold, reset: SpsnGS(tau_mem, tau_syn, time_step),
-        spiking=True,
-        stochastic=True,
-    ),
-    "non-spiking": ModelKind("Non-spiking", lambda *unused: NonSpiking(), spiking=False, stochastic=False),
+    "lif": ModelKind(LIF, spiking=True, stochastic=False),
+    "spsn-sb": ModelKind(_spsn(SpsnSB), spiking=True, stochastic=True),
+    "spsn-gs": ModelKind(_spsn(SpsnGS), spiking=True, stochastic=True),
+    "non-spiking": ModelKind(lambda *constants: NonSpiking(), spiking=False, stochastic=False),
 }

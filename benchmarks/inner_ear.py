@@ -1,0 +1,75 @@
+"""The inner ear: CPU seconds that one second of speech takes on one core.
+
+Synthetic digits as the demo makes them (eSpeak NG, trimmed) are heard one after another. The first hearing of
+each transform length also makes the membrane's table; `seconds` is the median over utterances of CPU seconds
+per second of sound once the tables are there, `seconds_with_tables` all CPU seconds of a fresh process's first
+pass over the seconds of sound. `peak_bytes` is the whole process's.
+"""
+
+import time
+from statistics import quantiles
+
+import torch
+
+from spsn.data import espeak, membrane
+from spsn.data.inner_ear import SAMPLE_RATE, hear
+from spsn.data.speech import speak, trim
+from spsn.data.utterances import plan
+from spsn.memory import peak_bytes, reset_peak
+from spsn.timing.benchmark import begin, finish, parser
+
+
+def main() -> None:
+    p = parser(__doc__.partition("\n")[0])
+    p.add_argument("--utterances", type=int, default=100)
+    p.add_argument("--repeats", type=int, default=3, help="passes over the utterances with the tables made")
+    p.add_argument("--seed", type=int, default=0, help="which utterances, and their spikes")
+    p.set_defaults(threads=1)
+    options = p.parse_args()
+    torch.set_num_threads(options.threads)
+    device, load = torch.device("cpu"), begin()
+
+    said = plan(max(options.utterances, 20), 20, options.seed)[0][: options.utterances]
+    waves = [trim(spoken.wave) for spoken in speak(said)]
+    sounds = list(zip([u.name for u in said], waves, strict=True))
+    lengths = [len(wave) / espeak.SAMPLE_RATE for wave in waves]
+    _compile()
+    held = reset_peak(device)
+    first, spikes = _pass(sounds, options.seed)
+    passes = [_pass(sounds, options.seed)[0] for _ in range(options.repeats)]
+    ratios = [s / length for done in passes for s, length in zip(done, lengths, strict=True)]
+    low, median, high = quantiles(ratios, n=4, method="inclusive")
+    details = {
+        "what": "CPU seconds of one core per second of speech, median over utterances",
+        "quartiles": (low, high),
+        "seconds_with_tables": sum(first) / sum(lengths),
+        "table_seconds": sum(first) - sum(sum(done) for done in passes) / len(passes),
+        "utterances": len(sounds),
+        "speech_seconds": sum(lengths),
+        "spikes": spikes,
+        "repeats": options.repeats,
+        "sample_rate": SAMPLE_RATE,
+        "channels": membrane.CHANNELS,
+    }
+    finish(options, device, median, None if held is None else peak_bytes(device), **details, **load)
+
+
+def _pass(sounds: list, seed: int) -> tuple[list[float], int]:
+    """CPU seconds of every sound, and the spikes of all."""
+    seconds, spikes = [], 0
+    for name, wave in sounds:
+        started = time.process_time()
+        times, _ = hear(wave, espeak.SAMPLE_RATE, seed=seed, name=name)
+        seconds.append(time.process_time() - started)
+        spikes += len(times)
+    return seconds, spikes
+
+
+def _compile() -> None:
+    """Let numba compile and scipy be imported, which is no hearing, and drop the table that this made."""
+    hear(torch.rand(1000).numpy(), espeak.SAMPLE_RATE, seed=0, name="compilation")
+    membrane.table.cache_clear()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""What a GPU does against the CPU: noise, the first layer, a training step, a checkpoint, the test pass."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from support import paper_run
+
+from spsn import evaluation, noise
+from spsn.checkpoints import CheckpointStore, weights_digest
+from spsn.data.batches import Batch, Batches
+from spsn.data.events import EventStore
+from spsn.data.shd import CHANNELS, SpikeFile
+from spsn.devices import make_deterministic
+from spsn.network import SpikeNoise, StackedNetwork, event_sum
+from spsn.neurons import MODELS
+from spsn.noise import Purpose
+from spsn.objective import objective
+from spsn.stack import Stack, train_epoch, train_step
+
+CPU = torch.device("cpu")
+SEEDS = (3, 0, 8)
+SMALL = paper_run(hidden_layers=2, hidden_size=24, classes=5, tau_syn=0.01, threshold=0.2, batch_size=4)
+RUNS = tuple(replace(SMALL, seed=seed) for seed in SEEDS)
+# Three runs with batches of different lengths; the longest is not the first.
+CHOSEN = np.array([[0, 1, 2], [5, 6, 7], [3, 0, 4]])
+
+
+@pytest.fixture
+def device() -> torch.device:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    return torch.device("cuda", 0)
+
+
+@pytest.fixture
+def deterministic(device):
+    """Sums in one order, as in training; taken back afterwards."""
+    mode, filled = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic
+    before = filled.fill_uninitialized_memory
+    make_deterministic(device)
+    yield
+    torch.use_deterministic_algorithms(mode)
+    filled.fill_uninitialized_memory = before
+
+
+@pytest.fixture(scope="module")
+def store() -> EventStore:
+    """Words of 20 to 100 ms with 30 spikes per ms, several of them in one cell at times."""
+    rng, durations = np.random.default_rng(0), [20, 30, 25, 60, 50, 90, 100, 85]
+    counts = [30 * duration for duration in durations]
+    rows = list(zip(counts, durations, strict=True))
+    spikes = SpikeFile.from_rows(
+        times=[np.sort(rng.random(n) * duration / 1000).astype(np.float16) for n, duration in rows],
+        units=[rng.integers(0, CHANNELS, n, dtype=np.uint16) for n in counts],
+        labels=np.arange(len(counts)) % 5,
+        speakers=np.zeros(len(counts), int),
+        class_names=[str(k) for k in range(5)],
+    )
+    return EventStore.from_spikes(spikes, 1.0)
+
+
+def batch_of(store: EventStore) -> Batch:
+    batch = Batches(store, CHOSEN.shape[1], SEEDS).gather(CHOSEN)
+    assert len(set(batch.lengths)) == 3
+    return batch
+
+
+def assert_near(ours: torch.Tensor, judge: torch.Tensor, share: float = 1e-4) -> None:
+    """Equal but for float32: within `share` of the greatest value."""
+    judge = judge.detach().cpu().double()
+    scale = float(judge.abs().max())
+    assert scale > 0
+    torch.testing.assert_close(ours.detach().cpu().double(), judge, rtol=0, atol=share * scale)
+
+
+@pytest.mark.parametrize("lengths", [(30, 13, 22), (30, 30, 30)])
+def test_noise_has_the_same_bits(device, lengths):
+    address = SEEDS, Purpose.TRAINING_SPIKES, 7, 5
+    for layer in (0, 2):
+        drawn = SpikeNoise(*address, device)(layer, (3, 4, 30, 9), lengths)
+        assert drawn.device == device and drawn.dtype == torch.float32
+        assert torch.equal(drawn.cpu(), SpikeNoise(*address)(layer, (3, 4, 30, 9), lengths))
+
+
+def test_noise_of_a_large_address_has_the_same_bits(device):
+    """Seeds and steps up to 2^32 - 1: words that only 64 bits hold."""
+    address = {"epoch": 2**32 - 1, "step": 2**31, "layer": 5}
+    shape = (2, 7, 130)
+    drawn = noise.uniforms_torch(2**32 - 1, Purpose.TEST_SPIKES, shape, **address, device=device)
+    assert np.array_equal(
+        drawn.cpu().numpy(), noise.uniforms(2**32 - 1, Purpose.TEST_SPIKES, shape, **address)
+    )
+
+
+def test_the_first_layer_sums_the_same_spikes(device, store):
+    """Values and gradients against float64 sums over dense counts."""
+    batch = batch_of(store)
+    weight = torch.randn(3, 24, CHANNELS, generator=torch.Generator().manual_seed(0))
+    push = torch.randn(*batch.shape, 24, generator=torch.Generator().manual_seed(1))
+    ours, judge = weight.clone().to(device).requires_grad_(), weight.double().requires_grad_()
+    total = event_sum(batch.to(device), ours)
+    (total * push.to(device)).sum().backward()
+    dense = torch.einsum("sbtc,snc->sbtn", batch.dense().double(), judge)
+    (dense * push).sum().backward()
+    assert total.device == device
+    assert_near(total, dense, 1e-5)
+    assert_near(ours.grad, judge.grad, 1e-5)
+
+
+def test_dense_counts_are_the_same(device, store):
+    batch = batch_of(store)
+    assert torch.equal(batch.to(device).dense().cpu(), batch.dense())
+
+
+def output_and_gradients(settings, store, device):
+    """Logits, rates and gradients of the stack's first step on a device.
+
+    With biases nothing is exactly 0, so the greatest potential is one step's alone: its gradient would go to
+    whichever of several equal steps rounding chooses.
+    """
+    network = StackedNetwork(settings, SEEDS)
+    with torch.no_grad():
+        for bias in network.biases:
+            bias += 0.05 * torch.sin(1.0 + torch.arange(bias.shape[1]))
+    network, batch = network.to(device), batch_of(store).to(device)
+    output = network(batch, SpikeNoise(SEEDS, Purpose.TRAINING_SPIKES, 2, 5, device))
+    objective(output.logits, batch.labels, output.rates, settings.rate_threshold).sum().backward()
+    return output, [parameter.grad for parameter in network.parameters()]
+
+
+@pytest.mark.parametrize("mode", ["mean", "max", "last"])
+@pytest.mark.parametrize("model", MODELS)
+def test_logits_rates_and_gradients_of_a_stack(device, store, model, mode):
+    """Float32 rounding parts them by 1e-6, unless it flips a spike: three of thousands may."""
+    settings = replace(SMALL, model=model, loss_mode=mode, rate_threshold=None)
+    ours, grads = output_and_gradients(settings, store, device)
+    judge, judged = output_and_gradients(settings, store, CPU)
+    slots = CHOSEN.shape[1] * torch.tensor(batch_of(store).lengths)[:, None]
+    for rate, expected in zip(ours.rates, judge.rates, strict=True):
+        counts, expected_counts = rate.detach().cpu() * slots, expected.detach() * slots
+        assert float(expected_counts.sum()) > 200
+        assert float((counts - expected_counts).abs().sum()) < (0.1 if model == "non-spiking" else 3.5)
+    assert_near(ours.logits, judge.logits, 0.02)
+    for grad, expected in zip(grads, judged, strict=True):
+        assert relative_distance(grad, expected) < 0.05
+
+
+def relative_distance(ours: torch.Tensor, judge: torch.Tensor) -> float:
+    difference = ours.detach().cpu().double() - judge.detach().cpu().double()
+    return float(difference.norm() / judge.detach().cpu().double().norm())
+
+
+@pytest.mark.parametrize("theta", [None, 0.01])
+@pytest.mark.parametrize("model", MODELS)
+def test_one_step_of_training(device, store, model, theta):
+    """Adamax's first step moves a parameter by the learning rate, whatever the gradient's size: where a
+    gradient is next to nothing its sign is chance, so a share of the parameters may part.
+    """
+    runs = [replace(run, model=model, rate_threshold=theta) for run in RUNS]
+    stacks = [Stack.begin(runs, where) for where in (device, CPU)]
+    start = [parameter.detach().cpu().clone() for parameter in stacks[1].network.parameters()]
+    steps = [train_step(stack, batch_of(store).to(stack.device), 2, 5) for stack in stacks]
+    (losses, hits), (judged, judged_hits) = steps
+    assert losses.device == device and losses.shape == (3,)
+    assert_near(losses, judged, 0.01)
+    assert (hits.cpu() - judged_hits).abs().max() <= 1
+    ours, theirs = (list(stack.network.parameters()) for stack in stacks)
+    for before, one, other in zip(start, ours, theirs, strict=True):
+        moved = (other.detach() - before).abs()
+        assert float(moved.max()) == pytest.approx(SMALL.learning_rate, rel=0.01)
+        parted = (one.detach().cpu() - other.detach()).abs() > 0.1 * SMALL.learning_rate
+        assert parted.float().mean() < 0.02
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_going_on_from_a_checkpoint_changes_no_bit(device, deterministic, store, tmp_path, model):
+    """Three runs of different lengths, a file between the halves."""
+    runs = [replace(run, model=model, shift=0.1, scale=0.3) for run in RUNS]
+
+    def train(stack: Stack, epochs: int) -> Stack:
+        batches = Batches(store, SMALL.batch_size, SEEDS)
+        for _ in range(epochs):
+            train_epoch(stack, batches)
+        return stack
+
+    whole = train(Stack.begin(runs, device), 4)
+    kept, first = CheckpointStore(tmp_path), train(Stack.begin(runs, device), 2)
+    for i, run in enumerate(runs):
+        kept.save(run, first.checkpoint(i))
+    second = Stack.begin(runs, device)
+    second.restore([kept.load(run, 2) for run in runs])
+    assert second.epoch == 2
+    assert all(parameter.device == device for parameter in second.network.parameters())
+    train(second, 2)
+    for i in range(len(runs)):
+        assert weights_digest(second.network.run_state(i)) == weights_digest(whole.network.run_state(i))
+        assert second.histories[i].train_loss == whole.histories[i].train_loss
+        assert second.histories[i].train_accuracy == whole.histories[i].train_accuracy
+    assert weights_digest(whole.network.run_state(0)) != weights_digest(first.network.run_state(0))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_pass_over_a_split(device, store, model):
+    """Eight samples and three runs make 24 answers, of which a flipped spike may turn one or two."""
+    network = StackedNetwork(replace(SMALL, model=model), SEEDS)
+    judge = evaluation.test(network, store)
+    ours = evaluation.test(network.to(device), store, device=device)
+    assert ours.predictions.shape == (3, len(store)) and isinstance(ours.predictions, np.ndarray)
+    assert (ours.predictions != judge.predictions).sum() <= 2
+    np.testing.assert_allclose(ours.spikes_per_ms, judge.spikes_per_ms, rtol=0.01)
+
+
+def test_trials_of_one_sample(device, store):
+    network = StackedNetwork(replace(SMALL, model="spsn-gs"), SEEDS[:1])
+    judge = evaluation.repeat_sample(network, store, 6, 4)
+    ours = evaluation.repeat_sample(network.to(device), store, 6, 4, device=device)
+    assert len(np.unique(judge[:, 0])) == 4
+    assert np.abs(ours - judge).max() < 0.05 * np.abs(judge).max()
+
+
+def test_a_run_state_and_back(device):
+    network = StackedNetwork(SMALL, SEEDS).to(device)
+    state = network.run_state(1)
+    assert all(tensor.device == CPU for tensor in state.values())
+    other = StackedNetwork(SMALL, (99, 98)).to(device)
+    other.load_run_state(0, state)
+    assert weights_digest(other.run_state(0)) == weights_digest(state)
