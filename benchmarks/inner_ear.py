@@ -1,9 +1,9 @@
 """The inner ear: CPU seconds that one second of speech takes on one core.
 
-Synthetic digits as the demo makes them (eSpeak NG, trimmed) are heard one after another. The first hearing of
-each transform length also makes the membrane's table; `seconds` is the median over utterances of CPU seconds
-per second of sound once the tables are there, `seconds_with_tables` all CPU seconds of a fresh process's first
-pass over the seconds of sound. `peak_bytes` is the whole process's.
+Synthetic digits (eSpeak NG, trimmed) are heard one after another. The first hearing of each transform length
+also makes the membrane's table. `seconds` is the median over utterances of CPU seconds per second of sound
+once the tables are there, `seconds_with_tables` all CPU seconds of the first pass over its seconds of sound.
+`peak_bytes` is the whole process's.
 """
 
 import time

@@ -84,7 +84,9 @@ class StackedNetwork(nn.Module):
         self.collapse = collapse
         constants = settings.tau_mem, settings.tau_syn, settings.time_step
         self.neuron = self.kind.make(*constants, settings.threshold, settings.lif_reset)
-        self.integrator = LeakyIntegrator(*constants) if self.kind.spiking else None
+        # Not by Fourier transform: where nothing has come in yet it leaves noise instead of 0, and of equal
+        # values it would pick one as the greatest.
+        self.integrator = LeakyIntegrator(*constants, method="chunks") if self.kind.spiking else None
         sizes = [CHANNELS] + [settings.hidden_size] * settings.hidden_layers + [settings.classes]
         initial = [initial_parameters(sizes, seed, self.kind.spiking) for seed in self.seeds]
         self.weights = nn.ParameterList(

@@ -119,12 +119,10 @@ def evaluate_weights(
     """
     if model not in MODELS:
         raise SettingsError(f"there is no model {model!r}; known: {', '.join(MODELS)}")
-    layers = len(weights) // 2
-    expected = {f"{layer}.{part}" for layer in range(layers) for part in ("weight", "bias")}
-    if set(weights) != expected or weights["0.weight"].shape[1] != CHANNELS:
-        raise RecordError(f"these weights are not those of a feedforward network with {CHANNELS} inputs")
-    settings = _paper_settings(weights, layers, model, store, batch_size)
-    network = StackedNetwork(settings, [0])
+    network = StackedNetwork(_paper_settings(weights, model, store, batch_size), [0])
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if shapes != {name: tuple(tensor.shape) for name, tensor in network.run_state(0).items()}:
+        raise _not_weights()
     network.load_run_state(0, dict(weights))
     passes = [test(network, store, trial=trial) for trial in range(trials)]
     hits = [int((p.predictions[0] == store.label).sum()) for p in passes]
@@ -137,20 +135,29 @@ def evaluate_weights(
     }
 
 
+def _not_weights() -> RecordError:
+    return RecordError(f"these weights are not those of a feedforward network with {CHANNELS} inputs")
+
+
 def _paper_settings(
-    weights: Mapping[str, Tensor], layers: int, model: str, store: EventStore, batch_size: int
+    weights: Mapping[str, Tensor], model: str, store: EventStore, batch_size: int
 ) -> RunSettings:
+    """The paper's network with as many layers, neurons and classes as the biases say."""
+    layers = len(weights) // 2
+    biases = [weights.get(f"{layer}.bias") for layer in range(layers)]
+    if layers < 2 or any(bias is None or bias.dim() != 1 for bias in biases):
+        raise _not_weights()
     return RunSettings(
         experiment="accuracy",
         model=model,
         condition="published",
         seed=0,
         dataset="",
-        classes=len(weights[f"{layers - 1}.bias"]),
+        classes=len(biases[-1]),
         train_digest="",
         test_digest=store.digest,
         hidden_layers=layers - 1,
-        hidden_size=len(weights["0.bias"]),
+        hidden_size=len(biases[0]),
         tau_mem=0.02,
         tau_syn=0.02,
         threshold=1.0,

@@ -53,6 +53,14 @@ def test_data(monkeypatch, capsys, tmp_path):
     assert 0 < record["events_after_augmentation"] < 2 * 2 * record["spikes"]
 
 
+def test_inner_ear(monkeypatch, capsys):
+    pytest.importorskip("espeakng_loader")
+    record = run(monkeypatch, capsys, "inner_ear.py", "--utterances", "2", "--repeats", "1")
+    check(record, "inner_ear.py")
+    assert record["utterances"] == 2 and 0.4 < record["speech_seconds"] < 3 and record["spikes"] > 1000
+    assert record["seconds_with_tables"] > 0
+
+
 def test_sequence_length(monkeypatch, capsys, tmp_path):
     table = tmp_path / "lengths.csv"
     record = run(monkeypatch, capsys, "sequence_length.py", *LENGTHS, "--csv", str(table))
