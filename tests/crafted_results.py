@@ -26,6 +26,15 @@ WORDS = ENGLISH + GERMAN
 TEST_TOTAL = 200
 ACCURACY = {"lif": 0.62, "spsn-sb": 0.66, "spsn-gs": 0.58, "non-spiking": 0.44}
 RATES = {"lif": 12.0, "spsn-sb": 150.0, "spsn-gs": 170.0}
+GRID = {
+    "experiments": {
+        "accuracy": {"seeds": 2, "training": {"epochs": 40, "batch_size": 16}},
+        "regularization": {
+            "seeds": 2, "thresholds": [0.03, 0.1, 0.4], "training": {"epochs": 30, "batch_size": 8},
+        },
+        "loss_mode": {"seeds": 2, "training": {"epochs": 20, "batch_size": 16}},
+    }
+}  # fmt: skip
 COMMANDS = ["spsn data --settings results/demo/settings.json", "spsn train accuracy/lif/basic --seeds 0 1"]
 VERSIONS = {"spsn": "0.1.0", "python": "3.11.7", "torch": "2.13.0+cpu"}
 MACHINE = {
@@ -36,10 +45,14 @@ MACHINE = {
 
 
 def plan(name: str = "demo", **changes) -> Settings:
-    """The settings of config/<name>.yaml laid over the paper's, with top-level `changes`."""
+    """The settings of config/<name>.yaml laid over the paper's, with top-level `changes`.
+
+    The demo's grid is `GRID`, so that what tests count does not hang on how large the demo is.
+    """
     config = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text())
     above = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()) if name != "paper" else {}
-    return from_mapping(_laid_over(config, above) | changes)
+    grid = GRID if name == "demo" else {}
+    return from_mapping(_laid_over(_laid_over(config, above), grid) | changes)
 
 
 def _laid_over(below: dict, above: dict) -> dict:

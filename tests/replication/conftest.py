@@ -96,9 +96,13 @@ class Results:
         )
         return self._judge(read_claims(path))["made-up"]
 
-    def _judge(self, claims: Iterable[Claim]) -> dict[str, Judged]:
+    def evidence(self) -> Evidence:
+        """The tables as they are in memory."""
         tables = (self.runs, self.epoch, self.sequence_length, self.trials, self.test_set)
-        return {j.claim.id: j for j in judge_claims(claims, Evidence(self.settings, *tables))}
+        return Evidence(self.settings, *tables)
+
+    def _judge(self, claims: Iterable[Claim]) -> dict[str, Judged]:
+        return {j.claim.id: j for j in judge_claims(claims, self.evidence())}
 
 
 @cache
@@ -164,7 +168,8 @@ def results(tmp_path: Path, paper_runs: pd.DataFrame, paper_lengths: pd.DataFram
     models, words = ("spsn-sb", "spsn-gs"), range(20)
     trials = pd.DataFrame([(m, t, c, 0.1 * c, 19) for m in models for t in range(10) for c in words])
     trials.columns = ["model", "trial", "class", "mean_potential", "predicted"]
-    test_set = pd.DataFrame([(m, s, 10, 2 if s < 30 else 1) for m in models for s in range(300)])
+    trials = trials.assign(sample=0, true_label=19)
+    test_set = pd.DataFrame([(m, s, 10, 2 if s < 3 else 1) for m in models for s in range(300)])
     test_set.columns = ["model", "sample", "trials", "distinct_labels"]
     tables = (paper_runs.copy(), epoch, paper_lengths.copy(), trials, test_set)
     return Results(tmp_path, from_mapping(paper_config()), *tables)

@@ -127,6 +127,46 @@ def test_a_single_seed_has_a_point_and_no_interval(figure):
     assert not any("interval" in gid for gid in found)
 
 
+@pytest.mark.parametrize(
+    "draw_it", [figure2, figure4, lambda runs, of: figure3(runs, plausible.epochs(), of)]
+)
+def test_the_legend_names_an_interval_only_where_one_is_drawn(draw_it):
+    key = "95 % interval of the mean"
+    assert key not in texts(draw_it(plausible.runs(seeds=1), DIGITS))
+    assert key in texts(draw_it(plausible.runs(seeds=2), DIGITS))
+
+
+def test_figure4_names_hollow_marks_and_lif_only_where_they_are_drawn():
+    runs = plausible.runs(seeds=2)
+    assert {"LIF", "hollow: not regularised"} <= set(texts(figure4(runs, DIGITS)))
+    assert not {"LIF", "hollow: not regularised"} & set(
+        texts(figure4(runs[runs.condition != "augmented"], DIGITS))
+    )
+
+
+def test_an_interval_that_leaves_its_panel_is_said_to():
+    runs = plausible.runs(seeds=2)
+    assert "are cut" not in note(figure2(runs.assign(test_accuracy=0.5 + 0.001 * runs.seed), DIGITS))
+    wide = runs.assign(test_accuracy=0.4 + 0.2 * runs.seed)  # two seeds: 50 +- 127 points
+    for figure in (figure2(wide, DIGITS), figure4(wide, DIGITS), figure3(wide, plausible.epochs(), DIGITS)):
+        assert "synthetic-digits, not SHD" in note(figure)
+        assert "intervals that reach beyond a panel are cut" in note(figure)
+
+
+def test_names_of_thresholds_do_not_lie_on_each_other():
+    runs = plausible.runs(seeds=2)
+    swept = runs.experiment == "regularization"
+    runs.loc[swept, "spikes_per_ms"] = 30 + 20 * runs.rate_threshold + (runs.model == "spsn-gs")
+    runs.loc[swept, "test_accuracy"] = 0.30 + 0.03 * (runs.model == "spsn-gs")
+    figure = figure4(runs, DIGITS)
+    figure.draw_without_rendering()
+    boxes = [
+        find(figure, f"label/{n}/{theta}").get_window_extent() for n in (0, 1) for theta in (0.03, 0.1, 0.4)
+    ]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
+
+
 def test_a_network_left_at_chance_is_in_the_frame():
     figure = figure3(plausible.runs(seeds=2, chance_model="lif"), plausible.epochs(), DIGITS)
     bar, line = find(figure, "B/lif/augmented/mean"), figure.axes[1].lines
@@ -172,14 +212,15 @@ def test_panel_c_can_be_drawn_when_nothing_was_measured():
     assert find(figure, "C/non-spiking/torch/out-of-memory").get_text() == "out of memory"
 
 
-def test_figure5_means_and_the_range_of_the_repeats():
+def test_figure5_medians_and_the_range_of_the_repeats():
     lengths = plausible.lengths(repeats=4)
     figure = figure5(lengths, DIGITS)
     rows = lengths[(lengths.model == "spsn-sb") & (lengths.implementation == "torch")]
     by_steps = rows.groupby("steps").seconds
-    line = find(figure, "A/spsn-sb/torch/mean").get_xydata()
+    line = find(figure, "A/spsn-sb/torch/median").get_xydata()
     assert line[:, 0] == pytest.approx(list(by_steps.groups))
-    assert line[:, 1] == pytest.approx(by_steps.mean().to_numpy())
+    assert line[:, 1] == pytest.approx(by_steps.median().to_numpy())
+    assert by_steps.median().to_numpy() != pytest.approx(by_steps.mean().to_numpy())
     spread = ends(find(figure, "A/spsn-sb/torch/spread"))[:, :, 1]
     assert spread == pytest.approx(np.column_stack([by_steps.min(), by_steps.max()]))
 
@@ -188,7 +229,7 @@ def test_lengths_that_were_too_slow_are_marked():
     lengths = plausible.lengths()
     figure = figure5(lengths, DIGITS)
     assert list(find(figure, "A/lif/paper/too-slow").get_xdata()) == [1000, 2000]
-    assert list(find(figure, "A/lif/paper/mean").get_xdata()) == [100, 200, 500]
+    assert list(find(figure, "A/lif/paper/median").get_xdata()) == [100, 200, 500]
     assert list(find(figure, "B/paper/paper/side-missing").get_xdata()) == [1000, 2000]
     assert {"too slow", "not measured on one side"} <= set(texts(figure))
 
@@ -199,17 +240,18 @@ def test_an_implementation_that_was_never_measured_is_marked_at_every_length():
     figure = figure5(lengths, DIGITS)
     figure.draw_without_rendering()
     assert list(find(figure, "A/lif/unbind/out-of-memory").get_xdata()) == [100, 200, 500, 1000, 2000]
-    assert "A/lif/unbind/mean" not in gids(figure)
+    assert "A/lif/unbind/median" not in gids(figure)
 
 
-def test_ratios_are_like_with_like():
+def test_what_remains_of_the_ratio_is_over_the_papers_spsn():
     lengths = plausible.lengths(repeats=3)
-    mean = lengths.groupby(["model", "implementation", "steps"]).seconds.mean()
+    median = lengths.groupby(["model", "implementation", "steps"]).seconds.median()
     figure = figure5(lengths, DIGITS)
-    ratios = find(figure, "B/unbind/torch/mean").get_xydata()
-    assert ratios[:, 1] == pytest.approx((mean["lif", "unbind"] / mean["spsn-sb", "torch"]).to_numpy())
+    ratios = find(figure, "B/unbind/paper/median").get_xydata()
+    assert ratios[:, 1] == pytest.approx((median["lif", "unbind"] / median["spsn-sb", "paper"]).to_numpy())
     drawn = {gid.rsplit("/", 1)[0] for gid in gids(figure) if gid.startswith("B/")}
-    assert drawn == {"B/paper/paper", "B/unbind/torch", "B/torch/torch"}
+    assert drawn == {"B/paper/paper", "B/unbind/paper", "B/torch/torch"}
+    assert {"both paper's way", "LIF unbind over SPSN-SB paper's way", "both torch"} <= set(texts(figure))
 
 
 def test_ratio_spans_what_the_repeats_allow():
@@ -217,7 +259,7 @@ def test_ratio_spans_what_the_repeats_allow():
     rows = sequence_length.speed_ratio(times, "torch", "torch").set_index("steps")
     lif = times[(times.model == "lif") & (times.implementation == "torch")].set_index("steps")
     spsn = times[(times.model == "spsn-sb") & (times.implementation == "torch")].set_index("steps")
-    assert (rows.low < rows["mean"]).all() and (rows["mean"] < rows.high).all()
+    assert (rows.low < rows["median"]).all() and (rows["median"] < rows.high).all()
     assert rows.high[500] == pytest.approx(lif.high[500] / spsn.low[500])
 
 
@@ -226,7 +268,7 @@ def test_fused_kernels_find_their_place():
     fused = lengths[lengths.implementation == "torch"].assign(implementation="fused")
     fused.seconds = fused.seconds / 10
     figure = figure5(pd.concat([lengths, fused]), DIGITS)
-    plain, fast = find(figure, "B/torch/torch/mean"), find(figure, "B/fused/fused/mean")
+    plain, fast = find(figure, "B/torch/torch/median"), find(figure, "B/fused/fused/median")
     assert fast.get_ydata() == pytest.approx(plain.get_ydata())
 
 

@@ -133,6 +133,7 @@ def test_a_report_on_shd_does_not_excuse_itself(tmp_path: Path) -> None:
     assert "no verdict on the paper" not in found[0] and "replicated" in found[0]
     assert "330 networks were trained" in found[0]
     assert "not the paper’s" not in " ".join(found)
+    assert "in the batches of training, of 64 samples, as theirs was" in " ".join(found)
 
 
 @needs_tex
@@ -152,6 +153,9 @@ def test_any_name_and_a_small_grid_can_be_typeset(tmp_path: Path) -> None:
     found = pages(crafted.typeset(folder, settings))
     shown = name.replace("語", "[U+8A9E]")
     assert all(f"Data:{shown}—notSHD" in "".join(page.split()) for page in found)
+    text = " ".join(found)
+    assert "one seed; chance" in text and "1 seeds" not in text and "without error bars" in text
+    assert "error bars 95" not in text and "LIF are from the augmented" not in text
     assert f"spsn--name'{shown}'" in "".join("".join(found).split())
 
 
@@ -252,6 +256,7 @@ def test_accuracies_are_means_and_deviations_of_the_runs(demo: Path) -> None:
 def test_conditions_at_chance_are_named(demo: Path, changeable: Path) -> None:
     found = macros(demo, crafted.plan("demo"))
     assert (found["AtChanceCount"], switches(demo)["atchance"]) == ("1", True)
+    assert switches(demo)["regularizedatchance"]
     assert found["AtChanceList"] == "SPSN-GS regularized-0.03 (regularization)"
     assert found["RunRows"].count(r"$\dagger$") == 1
     learned = crafted.runs(crafted.plan("demo")).query("condition != 'regularized-0.03'")
@@ -260,6 +265,72 @@ def test_conditions_at_chance_are_named(demo: Path, changeable: Path) -> None:
         macros(changeable, crafted.plan("demo"))["AtChanceCount"] == "0"
         and not switches(changeable)["atchance"]
     )
+
+
+def test_the_regulariser_is_named_only_where_one_is_at_chance(changeable: Path) -> None:
+    runs = crafted.runs(crafted.plan("demo")).query("condition != 'regularized-0.03'")
+    runs.loc[runs.condition == "loss-last", "test_hits"] = 10
+    runs.to_csv(changeable / "tables/runs.csv", index=False)
+    found = macros(changeable, crafted.plan("demo"))
+    assert "loss-last (loss mode)" in found["AtChanceList"]
+    assert switches(changeable)["atchance"] and not switches(changeable)["regularizedatchance"]
+
+
+def test_silent_networks_are_named(demo: Path, changeable: Path) -> None:
+    macros(demo, crafted.plan("demo"))
+    assert not switches(demo)["silent"]  # the non-spiking network, which has no rate, is not silent
+    runs = crafted.runs(crafted.plan("demo"))
+    chosen = (runs.model == "lif") & (runs.condition == "loss-last")
+    runs.loc[chosen, "spikes_per_ms"] = 0.0099
+    runs.to_csv(changeable / "tables/runs.csv", index=False)
+    assert macros(changeable, crafted.plan("demo"))["SilentList"] == "LIF loss-last (loss mode)"
+    assert switches(changeable)["silent"]
+
+
+def test_only_models_and_conditions_that_ran_are_listed(demo: Path, changeable: Path) -> None:
+    full = macros(demo, crafted.plan("demo"))
+    assert full["SpikesPerMsListAugmented"].count("(") == 3 and full["TestAccuracyListBasic"].count("(") == 4
+    # Seeds 0 and 1: 12 and 13, 150 and 151, 170 and 171 spikes per ms.
+    assert full["SpikesPerMsListAugmented"].startswith(
+        r"12.5\,$\pm$\,0.7 (LIF), 150.5\,$\pm$\,0.7 (SPSN-SB) and 170.5"
+    )
+    runs = crafted.runs(crafted.plan("demo")).query(
+        "seed == 0 and condition != 'augmented' and model != 'lif'"
+    )
+    runs.to_csv(changeable / "tables/runs.csv", index=False)
+    found = macros(changeable, crafted.plan("demo"))
+    assert (
+        found["TestAccuracyListBasic"] == r"66.0\,\% (SPSN-SB), 58.0\,\% (SPSN-GS) and 44.0\,\% (non-spiking)"
+    )
+    assert not any(switches(changeable)[f"augmented{kind}"] for kind in ("runs", "lif", "swept"))
+
+
+def test_seeds_epochs_and_batches_are_counted_from_the_settings(demo: Path) -> None:
+    protocol = report.protocol
+    plan = crafted.plan("demo", experiments=_with_seeds(1))
+    found = protocol.protocol_macros(plan, [])
+    assert (found["AccuracySeedCount"], found["LossModeSeedCount"]) == ("1 seed", "2 seeds")
+    assert (found["AccuracyEpochCount"], found["LossModeEpochCount"]) == ("40 epochs", "20 epochs")
+    assert found["BatchSizes"] == "8 and 16"
+    switched = protocol.protocol_switches(plan)
+    assert switched["singleaccuracy"] and not switched["singlelossmode"] and not switched["singleall"]
+    assert not switched["theirbatch"] and protocol.protocol_switches(crafted.plan("paper"))["theirbatch"]
+
+
+def _with_seeds(count: int) -> dict:
+    """The demo's experiments with `count` seeds of `accuracy`."""
+    experiments = json.loads(json.dumps(report.to_mapping(crafted.plan("demo"))["experiments"]))
+    experiments["accuracy"]["seeds"] = count
+    return experiments
+
+
+def test_a_baseline_that_is_the_faster_one_is_told(demo: Path, changeable: Path) -> None:
+    found = macros(demo, crafted.plan("demo"))
+    assert found["EpochMeasured"] == "4 of 38 batches of an epoch" and not switches(demo)["epochfaster"]
+    assert "batch 16, CPU, 1 thread, float32" in found["EpochCircumstances"]
+    crafted.edit(changeable / "timing/epoch.csv", "lif,unbind,measured,12.0", "lif,unbind,measured,3.0")
+    assert macros(changeable, crafted.plan("demo"))["EpochRatioRest"] == "0.500"
+    assert switches(changeable)["epochfaster"]
 
 
 def test_the_robustness_table_counts_trials_and_samples(demo: Path) -> None:
@@ -319,6 +390,9 @@ def test_macros_are_the_same_for_the_same_files(demo: Path, changeable: Path) ->
 def test_the_source_of_the_data_is_said_once_and_without_local_paths(changeable: Path) -> None:
     assert macros(changeable, crafted.plan("demo"))["DataSource"] == "made by hand, seed 0"
     source = {"a.h5": {"url": "file:///home/me/a.h5"}, "b.h5": {"url": "https://x.org/b_c.zip"}}
+    crafted.change_json(changeable / "data.json", source=source)
+    crafted.change_json(changeable / "data.json", source={})
+    assert macros(changeable, crafted.plan("demo"))["DataSource"] == "not stated in the configuration"
     crafted.change_json(changeable / "data.json", source=source)
     found = macros(changeable, crafted.plan("demo"))["DataSource"].replace(r"\allowbreak{}", "")
     assert found == r"a.h5: url a local file; b.h5: url https://x.org/b\_c.zip"

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from spsn.replication.claim_parts import Part
+from spsn.replication.evidence import select_runs
 from spsn.replication.rules import decide
 from spsn.replication.statistics import Summary
+from spsn.settings import from_mapping, to_mapping
 
 LIF, SB = "accuracy/lif/augmented", "accuracy/spsn-sb/augmented"
 
@@ -184,6 +186,41 @@ def test_labels(results):
     assert results.part(**part).verdict == "undecided"
 
 
+def test_errors(results):
+    part = {"rule": "errors", "of": "spsn-sb", "trials": 10, "at_most": 0, "unit": "trials"}
+    judged = results.part(**part)
+    assert (
+        judged.verdict == "replicated" and judged.findings[0].measured.remark == "sample 0 of the test file"
+    )
+    t = results.trials
+    t.loc[t.model == "spsn-sb", "predicted"] = 3  # one label in every trial, a wrong one
+    judged = results.part(**part)
+    assert judged.verdict == "not replicated" and judged.findings[0].measured.summary.mean == 10
+    results.trials = t[t.trial < 3]
+    assert results.part(**part).verdict == "not replicated"
+    results.trials = t[t.trial < 3].assign(predicted=19)
+    judged = results.part(**part)
+    assert judged.verdict == "undecided" and "3 trials, not 10" in judged.reason
+
+
+def test_networks_that_were_not_trained_alike_are_not_compared(results):
+    config = to_mapping(results.settings)
+    config["experiments"]["regularization"]["network"]["hidden_size"] = 64
+    results.settings = from_mapping(config)
+    sides = {"greater": "regularization/spsn-sb/all/test_accuracy", "lesser": f"{SB}/test_accuracy"}
+    for rule in ("ordering", "difference", "ratio"):
+        judged = results.part(rule=rule, **sides, at_least=0)
+        assert judged.holds_here == "not tested"
+        assert "the two were trained differently: hidden_size 64 and 128" in judged.reason
+    within = {"greater": f"{SB}/test_accuracy", "lesser": f"{LIF}/test_accuracy"}
+    assert results.part(rule="ordering", **within).holds_here == "yes"
+
+
+def test_all_thresholds_bring_each_run_once(results):
+    chosen = select_runs(results.evidence(), "regularization/spsn-sb/all/test_accuracy")
+    assert len(chosen) == 80 and chosen.condition.nunique() == 8 and not chosen.index.has_duplicates
+
+
 @pytest.mark.parametrize(
     ("seconds", "verdict"), [(286.72, "replicated"), (100.0, "not replicated"), (200.0, "undecided")]
 )
@@ -197,6 +234,23 @@ def test_ratio_of_single_measurements_counts_within_its_margin(results, seconds,
     judged = results.part(rule="ratio", **paths, at_least=6.67, margin=1.2)
     assert judged.verdict == verdict and judged.n == 1
     assert results.part(rule="ratio", **paths, at_least=6.67).verdict == "undecided"  # no margin, no interval
+
+
+@pytest.mark.parametrize("side", ["lif", "spsn-sb"])
+def test_one_measurement_beside_repeats_counts_within_its_margin_too(results, side):
+    t = results.sequence_length
+    results.sequence_length = t[(t.model != side) | (t.repeat == 0)]
+    medians = results.sequence_length[results.sequence_length.steps == 10000]
+    medians = medians[medians.implementation == "paper"].groupby("model").seconds.median()
+    paths = {
+        "greater": "sequence_length/lif/paper/seconds",
+        "lesser": "sequence_length/spsn-sb/paper/seconds",
+    }
+    judged = results.part(rule="ratio", **paths, steps=10000, at_least=2000, margin=1.2)
+    summary = judged.findings[0].measured.summary
+    assert judged.verdict == "replicated" and summary.n == 1
+    assert summary.mean == pytest.approx(medians["lif"] / medians["spsn-sb"])
+    assert (summary.low, summary.high) == pytest.approx((summary.mean / 1.2, summary.mean * 1.2))
 
 
 @pytest.mark.parametrize(

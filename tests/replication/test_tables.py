@@ -13,7 +13,8 @@ from spsn.grid import blocks
 from spsn.records import read_record, write_record
 from spsn.replication import accuracy_table, parameters_table
 from spsn.replication.accuracy_table import CHOSEN
-from spsn.replication.run_table import COLUMNS
+from spsn.replication.figures.source import read_table
+from spsn.replication.run_table import COLUMNS, read_csv, write_csv
 from spsn.replication.statistics import summarize
 from spsn.replication.tables import (
     collect_runs,
@@ -203,8 +204,49 @@ def test_one_seed_has_no_spread_and_no_interval(results, reported):
     one = results.runs[results.runs.seed == 0]
     table = table2(one, reported, results.settings)
     assert table.sd.isna().all() and table.low.isna().all() and (table.n == 1).all()
-    assert set(readable(table)["95 % interval"]) == {"-"}
+    assert set(readable(table)["95 % interval"]) == {"–"}
     assert not readable(table).ours.str.contains("±").any()
+    assert "A single seed has neither a spread nor an interval." in accuracy_table.to_tex(
+        table, results.settings
+    )
+
+
+def test_of_one_threshold_none_is_the_best(results, reported):
+    runs = results.runs
+    one = runs[(runs.experiment != "regularization") | (runs.condition == "regularized-0.40")]
+    table = table2(one, reported, results.settings)
+    assert not (table.condition == "regularized, best").any() and not table.note.str.contains(CHOSEN).any()
+    assert line(table, "spsn-sb", "regularized").n == 10
+
+
+def test_equal_seeds_without_an_interval_are_explained(results, reported):
+    two = results.runs[results.runs.seed < 2].assign(test_accuracy=0.8)
+    tex = accuracy_table.to_tex(table2(two, reported, results.settings), results.settings)
+    assert "Fewer than six seeds that are all equal give no interval." in tex and "single seed" not in tex
+
+
+def test_an_interval_cut_off_at_the_ends_of_a_share_is_said(results, reported):
+    remark = r"Intervals are cut off at 0 and 100 \%."
+    table = table2(results.runs, reported, results.settings)
+    assert remark not in accuracy_table.to_tex(table, results.settings)
+    results.put("accuracy/lif/basic", test_accuracy=(99.0, 3.0))
+    table = table2(results.runs, reported, results.settings)
+    assert remark in accuracy_table.to_tex(table, results.settings)
+
+
+def test_the_table_is_spelt_as_the_report(results, reported):
+    table = table2(results.runs, reported, results.settings)
+    tex = accuracy_table.to_tex(table, results.settings)
+    assert "regularised (0.4)" in tex and "regularized" not in tex
+
+
+@pytest.mark.parametrize("name", ["null", "nan", "NA", "None"])
+def test_a_class_of_any_name_comes_back(tmp_path, name):
+    path = tmp_path / "trials.csv"
+    write_csv(pd.DataFrame({"class_name": [name, "one"], "rate": [np.nan, 0.1 + 0.2]}), path)
+    for table in (read_csv(path, ["class_name"]), read_table(path, how="a test")):
+        assert list(table.class_name) == [name, "one"]
+        assert np.isnan(table.rate[0]) and table.rate[1] == 0.1 + 0.2
 
 
 def test_table2_knows_nothing_of_how_long_it_took(runs, reported, small_plan):

@@ -1,7 +1,8 @@
 """Table II: test accuracy in per cent, the paper's mean and spread beside our mean, sd and 95 % interval.
 
-The third column of the paper's table is trained with the thresholds of its Table I. The threshold that does
-best here has a line of its own, marked as chosen on the test set: it is a maximum, not an estimate.
+The third column of the paper's table is trained with the thresholds of its Table I. Of several thresholds the
+one that does best here has a line of its own, marked as chosen on the test set: it is a maximum, not an
+estimate.
 """
 
 from dataclasses import asdict
@@ -99,8 +100,8 @@ def _regularized(
         note = "" if row["n"] else "this threshold is not in the configuration"
         rows.append(row | {"condition": "regularized", "rate_threshold": theta, "note": note})
     own = runs[(runs.experiment == "regularization") & (runs.model == model)]
-    if not own.empty:
-        means = own.groupby("rate_threshold").test_accuracy.mean()
+    means = own.groupby("rate_threshold").test_accuracy.mean()
+    if len(means) > 1:
         best = float(means.idxmax())
         row = _line(runs, "regularization", model, regularized_name(best)) | _paper(values, model, "")
         note = f"{CHOSEN}, the best of {len(means)} thresholds: too high by choice"
@@ -126,7 +127,8 @@ def _paper(values: pd.DataFrame, model: str, condition: str) -> dict[str, float]
 
 
 def _training(condition: str, threshold: float) -> str:
-    return f"{condition} ({threshold:g})" if np.isfinite(threshold) else condition
+    name = condition.replace("regularized", "regularised")  # spelt as in the report
+    return f"{name} ({threshold:g})" if np.isfinite(threshold) else name
 
 
 def _obstacle(settings: Settings) -> str:
@@ -140,5 +142,11 @@ def _notes(table: pd.DataFrame, settings: Settings) -> list[str]:
     ]
     if table.unseen_mean.notna().any():
         notes.append("; ".join(f"{name}: {what}" for name, what in SPEAKERS.items()) + ".")
+    if (table.n == 1).any():
+        notes.append("A single seed has neither a spread nor an interval.")
+    if ((table.n > 1) & table.low.isna()).any():
+        notes.append("Fewer than six seeds that are all equal give no interval.")
+    if (table.low < 0).any() or (table.high > 100).any():
+        notes.append("Intervals are cut off at 0 and 100 %.")
     reason = _obstacle(settings)
     return notes + ([f"The paper's numbers are not comparable here: {reason}."] if reason else [])

@@ -31,6 +31,7 @@ RULE_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "durations": (("of",), ()),
     "share": (("of", "trials"), ()),
     "labels": (("of", "trials"), ()),
+    "errors": (("of", "trials"), ()),
     "seconds": (("of",), ()),
 }
 RANGE_KEYS = ("at_least", "at_most", "spreads", "relative", "factor")

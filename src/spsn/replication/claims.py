@@ -1,13 +1,14 @@
 """How every claim of the paper fares against the results of one configuration.
 
-A claim holds here (`holds_here`) when every judged part does: yes if all say yes, no if one says no, not
-tested if none could be tested, else undecided. Where the paper does not say which network it means, each
-network is a reading, and the readings must agree: all yes or all no, else undecided. Numbers that belong to
-SHD have no say on other data, ratios of times none on a CPU.
+A claim holds here (`holds_here`) when every judged part does: yes if all say yes, no if one says no, else
+undecided; not tested if the configuration lacks what its parts need; no say here if it was measured but every
+number of it belongs elsewhere: numbers of SHD on other data, times of a GPU on a CPU, absolute seconds. Where
+the paper does not say which network it means, each network is a reading, and the readings must agree: all yes
+or all no, else undecided.
 
 The verdict is replicated, not replicated or undecided for yes, no and all else; not comparable where the data
-are not the whole of SHD, where a network was not trained as in the paper, where times are a CPU's, and for
-absolute seconds.
+are not the whole of SHD, where a network was not trained as in the paper or timed at other sizes than
+those of the full protocol, where times are a CPU's, and for absolute seconds.
 """
 
 from collections.abc import Iterable
@@ -18,11 +19,11 @@ import pandas as pd
 
 from spsn.files import write_text
 from spsn.replication.claim_parts import Claim, read_claims
-from spsn.replication.comparable import TRAINING, obstacle
+from spsn.replication.comparable import TIMED, TRAINING, obstacle
 from spsn.replication.evidence import Evidence, load_evidence
 from spsn.replication.rules import Finding, judge_part
 from spsn.replication.run_table import write_csv
-from spsn.replication.text import interval_text, number_text
+from spsn.replication.text import interval_text, number_text, with_unit
 from spsn.settings import Settings
 
 COLUMNS = ("id", "statement", "section", "paper", "ours", "n", "verdict", "holds_here", "reason")
@@ -105,7 +106,7 @@ def ours(finding: Finding) -> str:
         return "not tested"
     summary, part = finding.measured.summary, finding.part
     text = number_text(summary.mean, part.unit)
-    if part.rule in ("labels", "seconds") or not (summary.known or part.judged):
+    if part.rule in ("labels", "errors", "seconds") or not (summary.known or part.judged):
         return text
     interval = interval_text(summary.low, summary.high, part.unit) if summary.known else "no interval"
     return f"{text} ({interval})"
@@ -116,20 +117,20 @@ def _ours(finding: Finding) -> str:
     if measured is None:
         return f"{part.label}: not tested"
     remark = f" [{measured.remark}]" if measured.remark else ""
-    return f"{part.label}: {ours(finding)} {part.unit}, n = {measured.summary.n}{remark}"
+    return f"{part.label}: {with_unit(ours(finding), part.unit)}, n = {measured.summary.n}{remark}"
 
 
 def _paper(finding: Finding) -> str:
     part = finding.part
-    number = f"{part.paper_text} {part.unit}" if part.paper_text else ""
-    words = [number, f"accepted {part.accepted_text} {part.unit}" if part.judged else "not judged"]
+    number = with_unit(part.paper_text, part.unit) if part.paper_text else ""
+    words = [number, f"accepted {with_unit(part.accepted_text, part.unit)}" if part.judged else "not judged"]
     return f"{part.label}: {', '.join(filter(None, words))}"
 
 
 def _conclude(claim: Claim, findings: tuple[Finding, ...], settings: Settings) -> Judged:
     deciding = [f for f in findings if f.part.judged]
-    holds_here = _combine_readings(deciding)
-    against = obstacle(settings, _experiments(claim))
+    holds_here = _combine_readings(deciding) if deciding else _unjudged(findings)
+    against = obstacle(settings, *_rests_on(claim))
     if not deciding or any(f.outcome == "not comparable" for f in deciding) or against:
         verdict = "not comparable"
     else:
@@ -140,30 +141,37 @@ def _conclude(claim: Claim, findings: tuple[Finding, ...], settings: Settings) -
 def _combine_readings(deciding: list[Finding]) -> str:
     readings = {f.part.reading for f in deciding}
     outcomes = {_combine(f.outcome for f in deciding if f.part.reading == reading) for reading in readings}
-    return outcomes.pop() if len(outcomes) == 1 else "undecided" if outcomes else "not tested"
+    return outcomes.pop() if len(outcomes) == 1 else "undecided"
+
+
+def _unjudged(findings: tuple[Finding, ...]) -> str:
+    """A claim that is only shown, as absolute seconds are."""
+    return "no say here" if any(f.measured for f in findings) else "not tested"
 
 
 def _combine(outcomes: Iterable[str]) -> str:
     """The parts of one reading: one no is a no, a yes takes all; what only SHD or a GPU has stays out."""
-    found = set(outcomes) - {"not comparable"} or {"not tested"}
+    found = set(outcomes) - {"not comparable"} or {"no say here"}
     if "no" in found:
         return "no"
     return found.pop() if len(found) == 1 else "undecided"
 
 
-def _experiments(claim: Claim) -> list[str]:
-    """The trained experiments that the claim rests on; the robustness trials use networks of `accuracy`."""
+def _rests_on(claim: Claim) -> tuple[list[str], list[str]]:
+    """The trained experiments and the timings that a claim rests on; the robustness trials use networks of
+    `accuracy`.
+    """
     paths = [
         str(part.options[key])
         for part in claim.parts
         for key in ("of", "greater", "lesser")
         if key in part.options
     ]
-    found = {path.split("/")[0] for path in paths if "/" in path} & set(TRAINING)
+    found = {path.split("/")[0] for path in paths if "/" in path}
     rules = {part.rule for part in claim.parts}
-    found |= {"accuracy"} if rules & {"share", "labels"} else set()
+    found |= {"accuracy"} if rules & {"share", "labels", "errors"} else set()
     found |= {"accuracy", "regularization"} if "durations" in rules else set()
-    return [name for name in TRAINING if name in found]
+    return [name for name in TRAINING if name in found], [name for name in TIMED if name in found]
 
 
 def _reason(claim: Claim, findings: tuple[Finding, ...], holds_here: str, against: str) -> str:

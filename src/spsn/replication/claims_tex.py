@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from spsn.replication import latex
 from spsn.replication.claims import Judged, ours
 from spsn.replication.rules import Finding
-from spsn.replication.text import cell
+from spsn.replication.text import ABSENT, cell
 
 _SUMMARY = (
     ("claim", 0.17),
@@ -36,23 +36,26 @@ def to_tex(judged: Iterable[Judged]) -> str:
 
 
 def _details(judged: Judged) -> list[str]:
-    """A heading, the parts, the reason; kept together where the page allows it."""
+    """A heading, the parts, the reason. A page may end between parts, but not after the heading and not
+    before the reason.
+    """
     head = rf"\textbf{{{cell(judged.claim.id)}}} ({cell(judged.claim.section)}): {cell(judged.verdict)}"
-    lines = [_across(head), *(_part(finding) for finding in judged.findings)]
-    reason = [_across(rf"\emph{{{cell(judged.reason)}}}")] if judged.reason else []
-    together = [f"{line}*" for line in [*lines, *reason][:-1]]
-    return [*together, [*lines, *reason][-1], r"\addlinespace[4pt]"]
+    parts = [_part(finding) for finding in judged.findings]
+    if judged.reason:
+        parts[-1:] = [f"{line}*" for line in parts[-1:]]
+        parts.append(_across(rf"\emph{{{cell(judged.reason)}}}"))
+    return [f"{_across(head)}*", *parts, r"\addlinespace[4pt]"]
 
 
 def _part(finding: Finding) -> str:
     part, measured = finding.part, finding.measured
-    n = measured.summary.n if measured else ""
+    n = measured.summary.n if measured else ABSENT
     remark = f"; {measured.remark}" if measured and measured.remark else ""
     cells = (
         part.label,
         part.unit,
-        part.paper_text,
-        part.accepted_text,
+        part.paper_text or ABSENT,
+        part.accepted_text or ABSENT,
         ours(finding) + remark,
         n,
         finding.outcome,

@@ -22,11 +22,12 @@ import pandas as pd
 from spsn.errors import RecordError
 from spsn.grid import blocks, regularized_name
 from spsn.replication.run_table import read_csv, read_runs
+from spsn.replication.text import counted
 from spsn.settings import Settings
 
 EPOCH_COLUMNS = ("model", "implementation", "status", "seconds_per_epoch", "seconds_compute", "device")
 LENGTH_COLUMNS = ("model", "implementation", "steps", "repeat", "status", "seconds", "device")
-TRIAL_COLUMNS = ("model", "trial", "predicted")
+TRIAL_COLUMNS = ("model", "sample", "true_label", "trial", "predicted")
 TEST_SET_COLUMNS = ("model", "sample", "trials", "distinct_labels")
 NEAR = 2.0  # rates within this factor count as alike
 TIMINGS = ("epoch", "sequence_length")
@@ -129,7 +130,7 @@ def _conditions(settings: Settings, own: pd.DataFrame, model: str, name: str) ->
             raise NotTested(f"{model} is not trained with the paper's threshold")
         return [regularized_name(theta)]
     if name == "all":
-        return list(own.condition)
+        return [str(name) for name in own.condition.unique()]
     kind, _, number = name.partition("-")
     if kind not in ("nearest", "below", "above"):
         if name not in set(own.condition):
@@ -159,10 +160,9 @@ def _check_grid(runs: pd.DataFrame, settings: Settings, path: Path) -> None:
     grid = {(b.experiment, b.model, b.condition.name, seed) for b in blocks(settings) for seed in b.seeds}
     missing = sorted("/".join(map(str, run)) for run in grid - found)
     if missing:
-        shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-        raise RecordError(
-            f"{path}: lacks {len(missing)} runs of the configuration ({shown}); run snakemake again"
-        )
+        shown, number = ", ".join(missing[:3]), counted(len(missing), "run")
+        shown += ", ..." if len(missing) > 3 else ""
+        raise RecordError(f"{path}: lacks {number} of the configuration ({shown}); run snakemake again")
     others = set(runs.dataset) - {settings.dataset_name}
     if others:
         raise RecordError(

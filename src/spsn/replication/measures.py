@@ -12,6 +12,7 @@ import pandas as pd
 
 from spsn.replication import statistics
 from spsn.replication.claim_parts import Part
+from spsn.replication.comparable import trained_apart
 from spsn.replication.evidence import (
     NEAR,
     TIMINGS,
@@ -23,6 +24,7 @@ from spsn.replication.evidence import (
     select_times,
 )
 from spsn.replication.statistics import Summary, summarize
+from spsn.replication.text import counted
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def _value(evidence: Evidence, part: Part) -> Measured:
 
 def _difference(evidence: Evidence, part: Part) -> Measured:
     paths = part.options["greater"], part.options["lesser"]
+    _require_same_training(evidence, *paths)
     greater, lesser = (select_runs(evidence, path) for path in paths)
     if part.options.get("same_conditions"):
         shared = set(greater.condition) & set(lesser.condition)
@@ -63,6 +66,7 @@ def _ratio(evidence: Evidence, part: Part) -> Measured:
     greater, lesser = part.options["greater"], part.options["lesser"]
     if greater.split("/")[0] in TIMINGS:
         return _ratio_of_times(evidence, part, greater, lesser)
+    _require_same_training(evidence, greater, lesser)
     sides = [by_seed(select_runs(evidence, path)) for path in (greater, lesser)]
     if any(value <= 0 for side in sides for value in side.values()):
         raise NotTested("a network without any spike has no ratio of rates")
@@ -70,12 +74,14 @@ def _ratio(evidence: Evidence, part: Part) -> Measured:
 
 
 def _ratio_of_times(evidence: Evidence, part: Part, greater: str, lesser: str) -> Measured:
-    """Repeats are not pairs; a single measurement on either side counts within the factor `margin`."""
+    """Repeats are not pairs. One measurement alone on either side has no interval: the ratio of the medians
+    then counts within the factor `margin`.
+    """
     steps = part.options.get("steps")
     above, below = select_times(evidence, greater, steps), select_times(evidence, lesser, steps)
     gpu = on_gpu([*above.device, *below.device])
-    if len(above) == len(below) == 1:
-        quotient, margin = float(above.value.iloc[0] / below.value.iloc[0]), part.options.get("margin")
+    if 1 in (len(above), len(below)):
+        quotient, margin = float(above.value.median() / below.value.median()), part.options.get("margin")
         known = (quotient / margin, quotient * margin) if margin else (nan, nan)
         remark = "one measurement" + (f", counted within a factor of {margin:g}" if margin else "")
         return Measured(Summary(quotient, nan, *known, 1), remark, gpu=gpu)
@@ -116,7 +122,9 @@ def _durations(evidence: Evidence, part: Part) -> Measured:
     with_it = select_runs(evidence, f"regularization/{model}/all/epoch_seconds")
     logs = np.log(with_it.groupby("condition").value.mean() / plain.value.mean())
     gpu = on_gpu([*plain.device, *with_it.device])
-    return Measured(statistics.exponentiate(summarize(logs)), f"over {len(logs)} thresholds", gpu=gpu)
+    return Measured(
+        statistics.exponentiate(summarize(logs)), f"over {counted(len(logs), 'threshold')}", gpu=gpu
+    )
 
 
 def _share(evidence: Evidence, part: Part) -> Measured:
@@ -124,20 +132,36 @@ def _share(evidence: Evidence, part: Part) -> Measured:
     s = statistics.share(int((rows.distinct_labels == 1).sum()), len(rows))
     summary = Summary(100 * s.mean, nan, 100 * s.low, 100 * s.high, s.n)
     trials = int(rows.trials.min())
-    return Measured(summary, f"{trials} trials each", _too_few(trials, part))
+    return Measured(summary, f"{counted(trials, 'trial')} each", _too_few(trials, part))
 
 
 def _labels(evidence: Evidence, part: Part) -> Measured:
     """A count, not an estimate: its interval is the count. Trials beyond the paper's number are left out."""
-    labels = _of_model(evidence.trials, part).drop_duplicates("trial").sort_values("trial").predicted
-    counted = labels.head(part.options["trials"])
-    count, n = float(counted.nunique()), len(counted)
-    return Measured(Summary(count, nan, count, count, n), short=_too_few(n, part))
+    shown = _shown(evidence, part)
+    return _count(shown.predicted.nunique(), shown, part)
+
+
+def _errors(evidence: Evidence, part: Part) -> Measured:
+    """As `_labels`: how many of the trials gave the input another label than its own."""
+    shown = _shown(evidence, part)
+    return _count((shown.predicted != shown.true_label).sum(), shown, part)
+
+
+def _shown(evidence: Evidence, part: Part) -> pd.DataFrame:
+    """A line a trial of the one input that is shown again and again."""
+    trials = _of_model(evidence.trials, part).drop_duplicates("trial").sort_values("trial")
+    return trials.head(part.options["trials"])
+
+
+def _count(count: float, shown: pd.DataFrame, part: Part) -> Measured:
+    count, n = float(count), len(shown)
+    remark = f"sample {shown['sample'].iloc[0]} of the test file"
+    return Measured(Summary(count, nan, count, count, n), remark, _too_few(n, part))
 
 
 def _too_few(trials: int, part: Part) -> str:
     wanted = part.options["trials"]
-    return "" if trials >= wanted else f"{trials} trials, not {wanted}"
+    return "" if trials >= wanted else f"{counted(trials, 'trial')}, not {wanted}"
 
 
 def _seconds(evidence: Evidence, part: Part) -> Measured:
@@ -150,6 +174,13 @@ def _of_model(table: pd.DataFrame, part: Part) -> pd.DataFrame:
     if rows.empty:
         raise NotTested(f"no trials of {part.options['of']}")
     return rows
+
+
+def _require_same_training(evidence: Evidence, greater: str, lesser: str) -> None:
+    """A network trained for longer than another is more accurate for that alone."""
+    apart = trained_apart(evidence.settings, greater.split("/")[0], lesser.split("/")[0])
+    if apart:
+        raise NotTested(f"the two were trained differently: {apart}")
 
 
 def _require_similar(a: float, b: float) -> None:
@@ -178,5 +209,6 @@ MEASURES: dict[str, Callable[[Evidence, Part], Measured]] = {
     "durations": _durations,
     "share": _share,
     "labels": _labels,
+    "errors": _errors,
     "seconds": _seconds,
 }

@@ -11,7 +11,7 @@ import pandas as pd
 
 from spsn.replication import latex
 from spsn.replication.protocol import FULL, flatten
-from spsn.replication.text import cell
+from spsn.replication.text import ABSENT, cell
 from spsn.settings import Settings, to_mapping
 
 # parameter, symbol, unit, key below each experiment or, with a dot in front, below the whole configuration
@@ -92,7 +92,7 @@ def _value(flat: Mapping[str, Any], key: str) -> str:
 
 def _text(value: Any) -> str:
     if value is None:
-        return "not known"
+        return ABSENT
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 

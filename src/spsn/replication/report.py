@@ -91,7 +91,8 @@ def write_macros(results: str | Path, settings: Settings, out: str | Path) -> No
         **claims.claims_macros(_table(folder, "tables/claims.csv")),
         **machine.machine_macros(_read_json(folder, "provenance.json")),
     }
-    plan = _plan_switches(settings) | {"reduced": bool(found), "trainedless": protocol.trained_less(found)}
+    plan = _plan_switches(settings) | protocol.protocol_switches(settings)
+    plan |= {"reduced": bool(found), "trainedless": protocol.trained_less(found)}
     head = f"% Written by spsn from the result files of configuration {settings.name}. Do not edit.\n"
     write_text(out, head + latex.definitions(macros, plan | chance | epoch_switches | length_switches))
 

@@ -16,11 +16,17 @@
     durations    epoch with the regulariser over one without   as bound
     share        share of inputs whose label never moved       as bound
     labels       how many labels one input got (a count)       as bound
+    errors       how many trials gave it a wrong label         as bound
     seconds      a duration                                    none: seconds are shown, never judged
 
-A range from the paper's spread is that of its single runs (two standard deviations hold about 95 % of them).
-It lets in a mean that the paper's own runs could have given; a wide spread there makes a wide range, which
-the tables print. Rules on times judge ratios alone, and only those of a CUDA device.
+What is judged is a mean over seeds with its interval, never a single run. The paper's spread is the standard
+deviation of its runs; a mean of ten has a 95 % interval of 0.72 of it to either side (t of 9, by the root of
+10). Two spreads around the paper's mean therefore leave room for our interval and for a true difference of
+about one spread: a wide spread there makes a wide range, which the tables print. An ordering, difference or
+ratio of networks needs two that were trained alike. Rules on times judge ratios alone, and only those of a
+CUDA device.
+
+A number of SHD on other data and a time of a CPU have no say: their outcome is "not comparable".
 """
 
 from dataclasses import dataclass
@@ -29,6 +35,8 @@ from spsn.replication.claim_parts import Part
 from spsn.replication.evidence import Evidence, NotTested
 from spsn.replication.measures import MEASURES, Measured
 from spsn.replication.statistics import Summary
+
+_OF_SHD = "numbers of SHD have no say here"
 
 
 @dataclass(frozen=True)
@@ -46,11 +54,13 @@ def judge_part(evidence: Evidence, part: Part) -> Finding:
     try:
         measured = MEASURES[part.rule](evidence, part)
     except NotTested as reason:
+        if part.judged and part.shd_only and not evidence.settings.is_shd:
+            return Finding(part, "not comparable", why=_OF_SHD)
         return Finding(part, "not tested", why=str(reason))
     if not part.judged:
         return Finding(part, "shown", measured)
     if part.shd_only and not evidence.settings.is_shd:
-        return Finding(part, "not comparable", measured, "numbers of SHD have no say here")
+        return Finding(part, "not comparable", measured, _OF_SHD)
     if not measured.gpu:
         return Finding(part, "not comparable", measured, "timed on a CPU, while the claim is about a GPU")
     outcome = decide(measured.summary, part)
@@ -75,4 +85,6 @@ def _why(outcome: str, summary: Summary) -> str:
         return ""
     if summary.known:
         return f"the interval of {summary.n} covers both"
-    return f"no interval from {summary.n}" if summary.n < 2 else f"no interval from {summary.n} equal values"
+    if summary.n < 2:
+        return "a single value has no interval"
+    return f"no interval from {summary.n} equal values"

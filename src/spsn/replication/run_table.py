@@ -18,6 +18,7 @@ from spsn.grid import TRAINED
 from spsn.records import RunRecord, read_record
 from spsn.settings import LossMode, Model
 
+REPORTED_COLUMNS = ("quantity", "model", "condition", "value", "spread", "unit", "section")
 COLUMNS = (
     "experiment",
     "model",
@@ -87,22 +88,30 @@ def read_runs(path: str | Path) -> pd.DataFrame:
     return read_csv(path, COLUMNS, dtype={name: str for name in _TEXT})
 
 
-def read_csv(path: str | Path, columns: Iterable[str], **options: Any) -> pd.DataFrame:
+def read_reported(path: str | Path) -> pd.DataFrame:
+    """The paper's numbers, columns `REPORTED_COLUMNS`. Raises `RecordError`."""
+    text = {"model": str, "condition": str}
+    return read_csv(path, REPORTED_COLUMNS, how="a fresh copy of the repository", dtype=text)
+
+
+def read_csv(
+    path: str | Path, columns: Iterable[str] = (), *, how: str = "snakemake", **options: Any
+) -> pd.DataFrame:
     """Read a table with at least one line and these columns; floats come back as they were written.
 
-    Raises `RecordError` naming what is wrong with the file.
+    Only an empty cell is an absent value: a class may be called null (German for zero), nan or NA. `options`
+    are `pandas.read_csv`'s. Raises `RecordError` naming what is wrong; `how` says what makes the file.
     """
-    again = "run snakemake again"
     if not Path(path).is_file():
-        raise RecordError(f"{path}: is missing; {again}")
+        raise RecordError(f"{path}: is missing; make it with {how}")
     try:
-        table = pd.read_csv(path, **options)
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""], **options)
     except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read as a table ({error}); delete it and {again}") from error
+        raise RecordError(f"{path}: cannot be read as a table ({error}); make it again with {how}") from error
     absent = [name for name in columns if name not in table]
     if absent or table.empty:
         what = f"lacks the columns {', '.join(absent)}" if absent else "holds no line"
-        raise RecordError(f"{path}: {what}; delete it and {again}")
+        raise RecordError(f"{path}: {what}; make it again with {how}")
     return table
 
 

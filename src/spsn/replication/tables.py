@@ -5,14 +5,12 @@
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from spsn.errors import RecordError
 from spsn.files import write_text
 from spsn.replication import accuracy_table, parameters_table
 from spsn.replication.accuracy_table import readable, table2
 from spsn.replication.parameters_table import table1
-from spsn.replication.run_table import collect_runs, read_csv, read_runs, write_csv, write_runs
+from spsn.replication.run_table import collect_runs, read_reported, read_runs, write_csv, write_runs
 from spsn.settings import Settings
 
 __all__ = [
@@ -26,13 +24,6 @@ __all__ = [
     "write_table1",
     "write_table2",
 ]
-
-REPORTED_COLUMNS = ("quantity", "model", "condition", "value", "spread", "unit", "section")
-
-
-def read_reported(path: str | Path) -> pd.DataFrame:
-    """The paper's numbers, columns `REPORTED_COLUMNS`. Raises `RecordError`."""
-    return read_csv(path, REPORTED_COLUMNS, dtype={"model": str, "condition": str})
 
 
 def write_table1(results: str | Path, settings: Settings) -> None:

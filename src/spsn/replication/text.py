@@ -8,7 +8,7 @@ from math import inf, isfinite, isinf
 
 from spsn.replication import latex
 
-ABSENT = "-"
+ABSENT = "–"
 _DECIMALS = {
     "%": 2,
     "points": 2,
@@ -17,6 +17,7 @@ _DECIMALS = {
     "spikes/ms": 1,
     "s": 2,
     "labels": 0,
+    "trials": 0,
 }
 _LIMITS = {"%": (0.0, 100.0), "spikes/ms": (0.0, inf)}
 _SYMBOLS = {
@@ -25,6 +26,7 @@ _SYMBOLS = {
     "≤": r"\ensuremath{\leq}",
     "×": r"\ensuremath{\times}",
     "−": r"\ensuremath{-}",
+    ABSENT: latex.ABSENT,
 }
 
 
@@ -61,6 +63,17 @@ def interval_text(low: float, high: float, unit: str) -> str:
     if not (isfinite(low) and isfinite(high)):
         return ABSENT
     return f"{number_text(low, unit)} to {number_text(high, unit)}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def with_unit(text: str, unit: str) -> str:
+    """A number's text and its unit, of which one is not many: `3 labels`, `≤ 1 label`."""
+    counts = unit in ("labels", "trials") and re.fullmatch(r"(\D* )?1", text)
+    return f"{text} {unit.removesuffix('s') if counts else unit}"
 
 
 def cell(text: object) -> str:

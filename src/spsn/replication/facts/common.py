@@ -3,6 +3,7 @@
 import pandas as pd
 
 from spsn.replication import latex
+from spsn.replication.figures.parts import device_name
 
 
 def spread(values: pd.Series, decimals: int, unit: str = "") -> str:
@@ -23,3 +24,13 @@ def distinct(values: pd.Series) -> str:
 def whole_numbers(values: pd.Series) -> str:
     """The different numbers of a column, rounded, in order, as a list."""
     return latex.listed(latex.integer(value) for value in sorted(set(values.dropna().round())))
+
+
+def devices(values: pd.Series) -> str:
+    """The different devices of a column as a list; `cpu` reads CPU."""
+    return distinct(values.dropna().map(device_name))
+
+
+def counted(count: int, name: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{latex.integer(count)} {name}{'' if count == 1 else 's'}"

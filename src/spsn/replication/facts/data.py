@@ -51,7 +51,7 @@ def _source(source: Mapping[str, Any] | None) -> str:
     """Where the files came from; said once where it is the same for all."""
     facts = [_facts(of_file) for of_file in (source or {}).values()]
     if not facts:
-        return latex.ABSENT
+        return "not stated in the configuration"
     if len(set(facts)) == 1:
         return facts[0]
     return "; ".join(f"{latex.escape(name)}: {fact}" for name, fact in zip(source, facts, strict=True))

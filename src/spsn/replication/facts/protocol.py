@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 
+from spsn.grid import TRAINED
 from spsn.replication import latex
+from spsn.replication.facts.common import counted
 from spsn.replication.protocol import Difference
 from spsn.replication.style import model_look
 from spsn.settings import Settings
 
+THEIR_BATCH = 64  # of the program that the paper's authors published
 _TRAINING = (
     "epochs",
     "seeds",
@@ -35,13 +38,27 @@ def protocol_macros(settings: Settings, found: Iterable[Difference]) -> dict[str
         "DifferencesTable": latex.tabular(f"@{{}}{wide}{wide}{wide}{last}@{{}}", head, lines),
         "Thresholds": latex.listed(f"{t:g}" for t in settings.experiments.regularization.thresholds),
     }
-    for name in ("accuracy", "regularization", "loss_mode"):
+    for name in TRAINED:
         experiment, prefix = getattr(settings.experiments, name), latex.letters(name)
         macros[f"{prefix}Epochs"] = latex.integer(experiment.training.epochs)
         macros[f"{prefix}Seeds"] = latex.integer(experiment.seeds)
         macros[f"{prefix}Batch"] = latex.integer(experiment.training.batch_size)
+        macros[f"{prefix}EpochCount"] = counted(experiment.training.epochs, "epoch")
+        macros[f"{prefix}SeedCount"] = counted(experiment.seeds, "seed")
         macros[f"{prefix}Models"] = latex.listed(latex.escape(model_look(m).label) for m in experiment.models)
-    return macros
+    batches = sorted({getattr(settings.experiments, name).training.batch_size for name in TRAINED})
+    return macros | {"BatchSizes": latex.listed(map(latex.integer, batches))}
+
+
+def protocol_switches(settings: Settings) -> dict[str, bool]:
+    """Which experiments have one seed alone, so no interval; whether batches are as large as theirs."""
+    experiments = {name: getattr(settings.experiments, name) for name in TRAINED}
+    single = {name: experiment.seeds == 1 for name, experiment in experiments.items()}
+    return {
+        **{f"single{name.replace('_', '')}": alone for name, alone in single.items()},
+        "singleall": all(single.values()),
+        "theirbatch": all(e.training.batch_size == THEIR_BATCH for e in experiments.values()),
+    }
 
 
 def _network_macros(settings: Settings) -> dict[str, str]:

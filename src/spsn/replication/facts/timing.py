@@ -16,7 +16,7 @@ import pandas as pd
 
 from spsn.replication import latex
 from spsn.replication.evidence import on_gpu
-from spsn.replication.facts.common import distinct, whole_numbers
+from spsn.replication.facts.common import devices, distinct, whole_numbers
 from spsn.replication.style import (
     IMPLEMENTATIONS,
     MODELS,
@@ -58,6 +58,7 @@ def _ratio_macros(prefix: str, seconds: Times) -> tuple[dict[str, str], dict[str
     return macros, {
         f"{prefix}ratio": None not in (whole, baseline, rest),
         f"{prefix}fused": fused is not None,
+        f"{prefix}faster": rest is not None and rest < 1,  # LIF, without the slices, faster than SPSN-SB
     }
 
 
@@ -84,9 +85,19 @@ def epoch_macros(epochs: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool]]
     lines = [_epoch_line(row) for row in _sorted(epochs).itertuples()]
     table = {
         "EpochTable": latex.tabular("@{}lllrrrr@{}", head, lines),
+        "EpochMeasured": _measured_batches(epochs[epochs.status == "measured"]),
         "EpochCircumstances": f"mean $T$ {whole_numbers(epochs.mean_steps)}, {_circumstances(epochs)}",
     }
     return macros | compute | table, switches
+
+
+def _measured_batches(measured: pd.DataFrame) -> str:
+    """How much of an epoch was measured, listed where programs differ."""
+    pairs = sorted(set(zip(measured.batches_measured, measured.batches_per_epoch, strict=True)))
+    texts = [f"{latex.integer(count)} of {latex.integer(whole)}" for count, whole in pairs if count < whole]
+    if not texts:
+        return "all batches of an epoch" if pairs else "no batch"
+    return f"{latex.listed(texts)} batches of an epoch"
 
 
 def length_macros(lengths: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool]]:
@@ -196,5 +207,6 @@ def _status(status: str) -> str:
 
 def _circumstances(table: pd.DataFrame) -> str:
     """Batch, device, threads and number type of a table, each listed where they differ."""
-    sizes = f"batch {whole_numbers(table.batch_size)}, {distinct(table.device)}"
-    return f"{sizes}, CPU threads {whole_numbers(table.threads)}, {distinct(table['dtype'])}"
+    sizes = f"batch {whole_numbers(table.batch_size)}, {devices(table.device)}"
+    threads = whole_numbers(table.threads)
+    return f"{sizes}, {threads} thread{'' if threads == '1' else 's'}, {distinct(table['dtype'])}"

@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 from spsn.replication.figures.parts import (
     bare,
     chance_line,
+    cut_note,
+    device_name,
+    drawn,
     footer,
     key_handles,
     legend_above,
@@ -75,8 +78,9 @@ def figure3(runs: pd.DataFrame, epochs: pd.DataFrame, context: Context) -> Figur
     conditions = [
         patch_handle(GREY, name, SHARES.get(name, 0.5)) for name in ordered(runs.condition, CONDITIONS)
     ]
-    legend_above(figure, conditions + key_handles(paper=context.reported is not None))
-    footer(figure, context.note)
+    keys = key_handles(paper=context.reported is not None, interval=bool(drawn(figure, "interval")))
+    legend_above(figure, conditions + keys)
+    footer(figure, context.note, cut_note(figure))
     return figure
 
 
@@ -126,7 +130,7 @@ def _epoch_panel(axes: Axes, epochs: pd.DataFrame, context: Context) -> None:
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel("seconds an epoch, data included (tick: without data)")
-    axes.set_title(f"C  Training time on {', '.join(sorted(set(epochs.device.astype(str))))}")
+    axes.set_title(f"C  Training time ({', '.join(sorted(set(map(device_name, epochs.device))))})")
     bare(axes)
 
 

@@ -110,11 +110,36 @@ def footer(figure: Figure, *notes: str) -> None:
         figure.supxlabel(text, x=0.01, ha="left", fontsize=6, color=FAINT).set_gid("note")
 
 
-def key_handles(*, paper: bool = False, seed_style: dict = SEED_STYLE) -> list[Artist]:
-    """Legend entries for what the figures have in common."""
+def drawn(figure: Figure, name: str) -> list[tuple[Axes, Artist]]:
+    """The artists whose group id's last part begins with `name` (`interval`, `seeds`), with their axes."""
+    return [
+        (axes, artist)
+        for axes in figure.axes
+        for artist in (*axes.lines, *axes.collections)
+        if (artist.get_gid() or "").rpartition("/")[2].startswith(name)
+    ]
+
+
+def cut_note(figure: Figure) -> str:
+    """What the reader must be told where an interval does not end inside its panel; empty else."""
+    for axes, bars in drawn(figure, "interval"):
+        ends = np.concatenate(bars.get_segments())
+        for values, (low, high) in zip(ends.T, (axes.get_xlim(), axes.get_ylim()), strict=True):
+            if values.min() < low or values.max() > high:
+                return "intervals that reach beyond a panel are cut"
+    return ""
+
+
+def device_name(device: object) -> str:
+    """A device as a reader knows it: `cpu` is the CPU, a GPU keeps the name that torch gave it."""
+    return "CPU" if str(device) == "cpu" else str(device)
+
+
+def key_handles(*, paper: bool = False, interval: bool = True, seed_style: dict = SEED_STYLE) -> list[Artist]:
+    """Legend entries for what the figures have in common; no interval where none is drawn."""
     beam = {"linestyle": "none", "color": INK, "marker": _I_BEAM, "markersize": 8, "markeredgewidth": 0.9}
     handles: list[Artist] = [
-        Line2D([], [], label="95 % interval of the mean", **beam),
+        *([Line2D([], [], label="95 % interval of the mean", **beam)] if interval else []),
         Line2D([], [], label="one seed", **seed_style),
         Line2D([], [], label="chance", **CHANCE_STYLE),
     ]

@@ -11,6 +11,8 @@ from spsn.replication.figures.parts import (
     ERROR_STYLE,
     bare,
     chance_line,
+    cut_note,
+    drawn,
     footer,
     key_handles,
     legend_above,
@@ -24,6 +26,7 @@ from spsn.replication.style import FAINT, INK, MODELS, PAGE, model_look, new_fig
 
 COLUMNS = ("experiment", "model", "condition", "seed", "test_accuracy", "spikes_per_ms", "rate_threshold")
 GUIDES = ("accuracy_drops_below", "accuracy_constant_above")  # the paper's two rates, spikes per ms
+HEIGHT = 3.4  # inches
 # Where the paper prints both numbers, and where the name stands beside the point, in points.
 PUBLISHED = {
     ("lif", "augmented"): (-5, 0),
@@ -53,17 +56,20 @@ def figure4(runs: pd.DataFrame, context: Context) -> Figure:
     regularized = runs[runs.experiment == "regularization"]
     plain = runs[(runs.experiment == "accuracy") & (runs.condition == "augmented")]
     swept = ordered(regularized.model, MODELS)
-    figure = new_figure(PAGE, 3.4)
+    figure = new_figure(PAGE, HEIGHT)
     axes = figure.subplots()
     for model in ordered(plain.model, MODELS):
         _point(axes, plain[plain.model == model], model, f"{model}/none", hollow=model in swept)
     lines = {model: _sweep(axes, regularized[regularized.model == model], model) for model in swept}
     _published_points(axes, context)
     outside = _frame(axes, context)
-    for model, centres in lines.items():
-        _label(axes, centres, above=swept.index(model) % 2 == 0)
-    legend_above(figure, *_handles(ordered([*swept, *plain.model], MODELS), swept, context))
-    footer(figure, context.note, outside)
+    _label(axes, [list(lines[model].items()) for model in swept])
+    shown, hollow = ordered([*swept, *plain.model], MODELS), plain.model.isin(swept).any()
+    models = _model_handles(shown, swept, hollow=bool(hollow))
+    interval = bool(drawn(figure, "interval"))
+    keys = key_handles(paper=context.reported is not None, interval=interval, seed_style=DOTS)
+    legend_above(figure, models, keys)
+    footer(figure, context.note, outside, cut_note(figure))
     return figure
 
 
@@ -146,21 +152,36 @@ def _rate_axis(axes: Axes, low: float, high: float) -> None:
     axes.set_xlim(low / 1.2 if low > 0 else -0.2, high * 1.25 if high > 0 else 1)
 
 
-def _label(axes: Axes, names: dict[str, tuple[float, float]], *, above: bool) -> None:
-    """Write each name at its point, on a further level where points crowd."""
-    width = 0.26  # of a name, inches
-    taken: list[float] = []  # right end of the last label on each level, inches
-    for name, centre in sorted(names.items(), key=lambda item: item[1]):
-        x = axes.transAxes.inverted().transform(axes.transData.transform(centre))[0] * 0.92 * PAGE
-        level = next((i for i, end in enumerate(taken) if x - width / 2 > end), len(taken))
-        taken[level : level + 1] = [x + width / 2]
-        offset, side = ((6 + 7.5 * level), "bottom") if above else (-(6 + 7.5 * level), "top")
-        place = {"xytext": (0, offset), "textcoords": "offset points", "ha": "center", "va": side}
-        text = axes.annotate(name, centre, size=6, zorder=6, **place)
-        text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.3})
+def _label(axes: Axes, series: list[list[tuple[str, tuple[float, float]]]]) -> None:
+    """Write each threshold at its point: above it for one series, below it for the next, where free.
+
+    A name keeps clear of all other names and of the means of all series, further away where points crowd.
+    """
+    size = np.array([0.92 * PAGE, 0.75 * HEIGHT])  # of the panel, about, inches
+    half = np.array([0.13, 0.05])  # of a name, inches
+    into = axes.transData + axes.transAxes.inverted()
+    taken = [size * into.transform(centre) for points in series for _, centre in points]
+    for number, points in enumerate(series):
+        first = 1 if number % 2 == 0 else -1
+        for name, centre in sorted(points, key=lambda point: point[1]):
+            here = size * into.transform(centre)
+            places = [side * (0.13 + 0.1 * level) for level in range(6) for side in (first, -first)]
+            free = (dy for dy in places if _is_free(here + (0, dy), taken, half))
+            dy = next(free, places[-2])
+            taken.append(here + (0, dy))
+            place = {"xytext": (0, 72 * dy), "textcoords": "offset points", "ha": "center", "va": "center"}
+            text = axes.annotate(name, centre, size=6, zorder=6, **place)
+            text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.3})
+            text.set_gid(f"label/{number}/{name}")
 
 
-def _handles(shown: list[str], swept: list[str], context: Context) -> tuple[list, list]:
+def _is_free(centre: np.ndarray, taken: list[np.ndarray], half: np.ndarray) -> bool:
+    """Whether a name at `centre` touches none of the names and marks at `taken`."""
+    return not any((np.abs(centre - other) < 2 * half).all() for other in taken)
+
+
+def _model_handles(shown: list[str], swept: list[str], *, hollow: bool) -> list[Line2D]:
+    """A legend entry a model and, where such marks are drawn, one for the hollow ones."""
     models = []
     for model in shown:
         look, moves = model_look(model), model in swept
@@ -168,6 +189,7 @@ def _handles(shown: list[str], swept: list[str], context: Context) -> tuple[list
         label = rf"{look.label} at $\theta_{{reg}}$" if moves else look.label
         line = look.line if moves else "none"
         models.append(Line2D([], [], color=look.color, linestyle=line, label=label, **style))
-    hollow = {"linestyle": "none", "marker": "s", "markersize": 5, "markerfacecolor": "white", "color": FAINT}
-    models.append(Line2D([], [], label="hollow: not regularised", **hollow))
-    return models, key_handles(paper=context.reported is not None, seed_style=DOTS)
+    if hollow:
+        style = {"linestyle": "none", "marker": "s", "markersize": 5, "markerfacecolor": "white"}
+        models.append(Line2D([], [], label="hollow: not regularised", color=FAINT, **style))
+    return models

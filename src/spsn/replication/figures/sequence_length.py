@@ -1,8 +1,10 @@
 """Figure 5: how long forward and backward take against the number of time steps T, and LIF over SPSN-SB.
 
-The paper divides its eager LIF loop by its own SPSN. Here each ratio has like beside like: the paper's two
-programs; the loop without the quadratic backward of its slices over this package's plain SPSN; plain over
-plain; fused over fused. A length that could not be measured is a mark in the strip on top of the panel.
+The paper divides its eager LIF loop by its own SPSN. Here that ratio stands beside what remains of it when
+the loop runs without the quadratic backward of its slices (LIF `unbind` over the same SPSN, as the report
+does), and beside ratios of like with like: plain over plain, fused over fused. Every number is a
+median over repeats: a time has a floor and no ceiling, so one disturbed repeat would move a mean. A length
+that could not be measured is a mark in the strip on top of the panel.
 """
 
 from dataclasses import dataclass
@@ -14,7 +16,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from spsn.replication.figures.parts import bare, footer, published, published_handle, published_point
+from spsn.replication.figures.parts import (
+    bare,
+    device_name,
+    footer,
+    published,
+    published_handle,
+    published_point,
+)
 from spsn.replication.figures.source import Context
 from spsn.replication.style import (
     FAINT,
@@ -32,14 +41,14 @@ from spsn.replication.style import (
 
 COLUMNS = ("model", "implementation", "steps", "repeat", "status", "seconds", "batch_size", "device")
 # LIF's implementation, SPSN-SB's implementation
-PAIRS = (("paper", "paper"), ("unbind", "torch"), ("torch", "torch"), ("fused", "fused"))
+PAIRS = (("paper", "paper"), ("unbind", "paper"), ("torch", "torch"), ("fused", "fused"))
 STATUS_MARKERS = {"too-slow": "x", "out-of-memory": "+"}
 UNKNOWN = "side-missing"  # a ratio of which one side was not measured
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a panel: rows with steps, status, mean, low, high; and how they are drawn."""
+    """One line of a panel: rows with steps, status, median, low, high; and how they are drawn."""
 
     gid: str
     label: str
@@ -60,7 +69,7 @@ class Line:
 def figure5(lengths: pd.DataFrame, context: Context) -> Figure:
     """Draw `timing/sequence_length.csv`: A) seconds against T, B) LIF divided by SPSN-SB.
 
-    Points are means over repeats; bars reach from the shortest to the longest repeat (B: from the smallest
+    Points are medians over repeats; bars reach from the shortest to the longest repeat (B: from the smallest
     to the largest ratio that these allow).
     """
     times = summarize_repeats(lengths)
@@ -68,7 +77,9 @@ def figure5(lengths: pd.DataFrame, context: Context) -> Figure:
     duration, ratio = figure.subplots(1, 2)
     lines = duration_lines(times)
     _panel(duration, [x for x in lines if x.filled], [x for x in lines if not x.filled], [])
-    setting = ", ".join(sorted(set(lengths.device.astype(str)))) + f", batch {lengths.batch_size.iloc[0]}"
+    setting = (
+        ", ".join(sorted(set(map(device_name, lengths.device)))) + f", batch {lengths.batch_size.iloc[0]}"
+    )
     duration.set(title=f"A  Forward and backward ({setting})", ylabel="seconds")
     value = published(context, "speed_up", "spsn-sb", "10000")
     if value:
@@ -84,7 +95,7 @@ def figure5(lengths: pd.DataFrame, context: Context) -> Figure:
 
 
 def summarize_repeats(lengths: pd.DataFrame) -> pd.DataFrame:
-    """One line per model, implementation and T: status, and mean, low (shortest), high (longest) in seconds.
+    """One line per model, implementation and T: status; median, low (shortest), high (longest) in seconds.
 
     Where at least one repeat was measured the status is `measured`; elsewhere the three numbers are NaN.
     """
@@ -92,21 +103,23 @@ def summarize_repeats(lengths: pd.DataFrame) -> pd.DataFrame:
     for (model, implementation, steps), group in lengths.groupby(["model", "implementation", "steps"]):
         seconds = group.seconds[group.status == "measured"]
         status = "measured" if len(seconds) else group.status.iloc[0]
-        lines.append((model, implementation, steps, status, seconds.mean(), seconds.min(), seconds.max()))
-    return pd.DataFrame(lines, columns=["model", "implementation", "steps", "status", "mean", "low", "high"])
+        lines.append((model, implementation, steps, status, seconds.median(), seconds.min(), seconds.max()))
+    return pd.DataFrame(
+        lines, columns=["model", "implementation", "steps", "status", "median", "low", "high"]
+    )
 
 
 def speed_ratio(times: pd.DataFrame, lif: str, spsn: str) -> pd.DataFrame:
-    """LIF's mean duration over SPSN-SB's at every T of either; NaN where a side was not measured."""
+    """LIF's median duration over SPSN-SB's at every T of either; NaN where a side was not measured."""
     above = times[(times.model == "lif") & (times.implementation == lif)].set_index("steps")
     below = times[(times.model == "spsn-sb") & (times.implementation == spsn)].set_index("steps")
     columns = {
-        "mean": above["mean"] / below["mean"],
+        "median": above["median"] / below["median"],
         "low": above.low / below.high,
         "high": above.high / below.low,
     }
     rows = pd.DataFrame(columns).rename_axis("steps").reset_index()
-    return rows.assign(status=np.where(rows["mean"].notna(), "measured", UNKNOWN))
+    return rows.assign(status=np.where(rows["median"].notna(), "measured", UNKNOWN))
 
 
 def duration_lines(times: pd.DataFrame) -> list[Line]:
@@ -130,7 +143,7 @@ def ratio_lines(times: pd.DataFrame) -> list[Line]:
     for lif, spsn in PAIRS:
         if ("lif", lif) in present and ("spsn-sb", spsn) in present:
             way, other = implementation_look(lif), implementation_look(spsn)
-            label = way.label if lif == spsn else f"{way.label} over {other.label}"
+            label = f"both {way.label}" if lif == spsn else f"LIF {way.label} over SPSN-SB {other.label}"
             rows = speed_ratio(times, lif, spsn)
             lines.append(Line(f"B/{lif}/{spsn}", label, rows, INK, way.line, way.marker, lif == "paper"))
     return lines
@@ -160,13 +173,13 @@ def _status_handle(status: str) -> Line2D:
 
 
 def _draw(axes: Axes, line: Line) -> None:
-    """Means joined by a line, with bars from low to high."""
+    """Medians joined by a line, with bars from low to high."""
     rows = line.rows[line.rows.status == "measured"]
     if rows.empty:
         return
-    reach = np.array([rows["mean"] - rows.low, rows.high - rows["mean"]])
-    bars = axes.errorbar(rows.steps, rows["mean"], yerr=reach, capsize=1.5, elinewidth=0.7, **line.look)
-    bars.lines[0].set_gid(f"{line.gid}/mean")
+    reach = np.array([rows["median"] - rows.low, rows.high - rows["median"]])
+    bars = axes.errorbar(rows.steps, rows["median"], yerr=reach, capsize=1.5, elinewidth=0.7, **line.look)
+    bars.lines[0].set_gid(f"{line.gid}/median")
     bars.lines[2][0].set_gid(f"{line.gid}/spread")
 
 

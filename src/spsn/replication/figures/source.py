@@ -12,9 +12,11 @@ from typing import Any
 import pandas as pd
 
 from spsn.errors import RecordError
+from spsn.replication.run_table import REPORTED_COLUMNS, read_reported
+from spsn.replication.run_table import read_csv as read_table
 from spsn.settings import Settings, load
 
-REPORTED_COLUMNS = ("quantity", "model", "condition", "value", "spread", "unit", "section")
+__all__ = ["REPORTED_COLUMNS", "Context", "Source", "make_command", "open_results", "read_table"]
 
 
 @dataclass(frozen=True)
@@ -62,29 +64,8 @@ def open_results(results: str | Path, reported: str | Path = "paper/reported.csv
             raise RecordError(f"{folder / name}: is missing; make it with {make_command(folder, name)}")
     settings = load(folder / "settings.json")
     classes = _classes(folder / "data.json", make_command(folder, "data.json"))
-    values = None
-    if settings.is_shd:
-        values = read_table(Path(reported), REPORTED_COLUMNS, how="a fresh copy of the repository")
+    values = read_reported(reported) if settings.is_shd else None
     return Source(folder, settings, Context(settings.dataset_name, settings.is_shd, 1 / classes, values))
-
-
-def read_table(path: Path, columns: Sequence[str] = (), *, how: str) -> pd.DataFrame:
-    """Read a CSV file that must hold `columns` and at least one line.
-
-    Raises `RecordError`, in which `how` says what makes the file.
-    """
-    if not path.is_file():
-        raise RecordError(f"{path}: is missing; make it with {how}")
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read as a table ({error}); make it again with {how}") from error
-    absent = [column for column in columns if column not in table]
-    if absent:
-        raise RecordError(f"{path}: lacks the columns {', '.join(absent)}; make it again with {how}")
-    if table.empty:
-        raise RecordError(f"{path}: holds no line; make it again with {how}")
-    return table
 
 
 def make_command(folder: Path, name: str) -> str:
