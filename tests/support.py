@@ -20,6 +20,24 @@ HAS_TEX = shutil.which("latexmk") is not None and shutil.which("pdflatex") is no
 needs_tex = pytest.mark.skipif(not HAS_TEX, reason="needs latexmk and pdflatex")
 
 
+class Clock:
+    """A clock that moves when it is told to."""
+
+    asynchronous = False
+
+    def __init__(self):
+        self.now = 0.0
+
+    def mark(self):
+        return self.now
+
+    def wait(self):
+        pass
+
+    def seconds(self, begin, end):
+        return end - begin
+
+
 def make_words(samples: int, classes: int, seed: int, seconds: float = 0.06) -> SpikeFile:
     """Spikes of `classes` that can be told apart: each class has its own band of channels that sweeps over
     time.

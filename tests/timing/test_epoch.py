@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support import Clock
 from torch import nn
 
 from spsn.data.batches import Batches
@@ -10,24 +11,6 @@ from spsn.timing.epoch import EpochTimes, measure_epoch
 from spsn.timing.measure import MEASURED, OUT_OF_MEMORY, TOO_SLOW
 from spsn.timing.networks import Trainer
 from spsn.timing.random_store import random_store
-
-
-class Clock:
-    """A clock that moves when it is told to."""
-
-    asynchronous = False
-
-    def __init__(self):
-        self.now = 0.0
-
-    def mark(self):
-        return self.now
-
-    def wait(self):
-        pass
-
-    def seconds(self, begin, end):
-        return end - begin
 
 
 class Recorder:

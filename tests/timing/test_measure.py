@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support import Clock
 
 from spsn.memory import available_bytes, is_out_of_memory, peak_bytes, reset_peak
 from spsn.timing.measure import (
@@ -23,24 +24,6 @@ from spsn.timing.measure import (
 )
 
 CPU = torch.device("cpu")
-
-
-class Clock:
-    """A clock that moves when it is told to."""
-
-    asynchronous = False
-
-    def __init__(self):
-        self.now = 0.0
-
-    def mark(self):
-        return self.now
-
-    def wait(self):
-        pass
-
-    def seconds(self, begin, end):
-        return end - begin
 
 
 def lasting(clock, *durations, calls=None):
