@@ -5,17 +5,20 @@ snakemake --cores all --configfile config/demo.yaml         the demo laid over i
 snakemake --cores 1 data | train | timing | figures | report      a part of it
 """
 
+import hashlib
 import json
 import os
 import shlex
 import shutil
 import sys
+from collections import namedtuple
 
 from snakemake.utils import min_version, validate
 
 from spsn import grid, layout, sources
+from spsn.data import fsdd
 from spsn.errors import SettingsError
-from spsn.settings import DatasetFiles, from_mapping, to_mapping
+from spsn.settings import DatasetAudio, DatasetFiles, from_mapping, to_mapping
 
 min_version("9.0")
 
@@ -29,6 +32,7 @@ try:
 except SettingsError as error:
     sys.exit(f"spsn: {error}")
 validate(config, "workflow/schemas/config.schema.json")
+
 
 RESULTS = str(layout.results(SETTINGS))
 SETTINGS_FILE = f"{RESULTS}/settings.json"
@@ -44,6 +48,9 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/timing.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+
+
+config["data_note"] = data_note(SETTINGS)  # for the captions of Snakemake's own report
 
 
 rule all:

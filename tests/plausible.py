@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from spsn.golden import COLUMNS as GOLDEN_COLUMNS
+from spsn.replication.golden_table import read_published as published_networks
 from spsn.settings import Settings, from_mapping, to_mapping
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
@@ -164,6 +166,49 @@ def neurons(steps: int = 200) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["model", "time_ms", "input", "membrane_potential", "spike"])
 
 
+def samples(train: int = 120, test: int = 60, classes: int = len(WORDS)) -> pd.DataFrame:
+    """A table like `data/samples.csv`: six speakers, of whom 4 and 5 are in the test file alone."""
+    draw, parts = np.random.default_rng(5), []
+    for split, count, speakers in (("train", train, 4), ("test", test, 6)):
+        part = pd.DataFrame({"split": split, "sample": range(count), "label": np.arange(count) % classes})
+        names = [WORDS[label] if label < len(WORDS) else f"word {label}" for label in part.label]
+        part["class"], part["speaker"] = names, np.arange(count) // 3 % speakers
+        part["spikes"] = draw.integers(3000, 12000, count)
+        part["duration_s"] = np.round(draw.uniform(0.3, 1.1, count), 3)
+        parts.append(part.assign(active_channels=draw.integers(450, 640, count)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def rasters(classes: int = len(WORDS), spikes: int = 300) -> pd.DataFrame:
+    """A table like `data/rasters.csv`: a band of channels that falls with time."""
+    draw, parts = np.random.default_rng(6), []
+    for label in range(classes):
+        times = np.sort(np.round(draw.uniform(0, 0.5 + 0.02 * label, spikes), 3))
+        channels = np.clip(300 + 500 * times + draw.normal(0, 40, spikes), 0, 699).astype(int)
+        parts.append(pd.DataFrame({"label": label, "time_s": times, "channel": channels}))
+    table = pd.concat(parts, ignore_index=True).assign(split="train", speaker=0)
+    names = [WORDS[label] if label < len(WORDS) else f"word {label}" for label in table.label]
+    return table.assign(**{"sample": table.label, "class": names})
+
+
+def golden() -> pd.DataFrame:
+    """A table like `golden/passes.csv`: networks that were right on a third of 200 samples."""
+    about = published_networks(CONFIG.parent / "paper" / "golden.csv")
+    parts = [
+        own.to_frame().T.assign(trial=trial, samples=200, hits=60 + 2 * trial + place)
+        for place, (_, own) in enumerate(about.iterrows())
+        for trial in range(1 if own.model in ("lif", "non-spiking") else 3)
+    ]
+    return pd.concat(parts, ignore_index=True)[list(GOLDEN_COLUMNS)]
+
+
+def about_golden() -> dict:
+    """What `golden/about.json` says of them."""
+    facts = {"dataset": "synthetic-digits", "is_shd": False, "samples": 200, "classes": 20}
+    made = {"made": True, "reason": None, "weights": "fetch", "files": []}
+    return facts | made | {"commonest_class": 0.05, "trials": 3, "batch_size": 64}
+
+
 def grid(plan: Settings) -> pd.DataFrame:
     """A whole run table: every threshold, and as many seeds as the experiment with most has."""
     e = plan.experiments
@@ -178,6 +223,9 @@ TABLES = {
     "robustness/trials.csv": lambda plan: trials(),
     "robustness/test_set.csv": lambda plan: test_set(),
     "illustration/neurons.csv": lambda plan: neurons(),
+    "data/samples.csv": lambda plan: samples(),
+    "data/rasters.csv": lambda plan: rasters(),
+    "golden/passes.csv": lambda plan: golden(),
 }
 
 
@@ -188,6 +236,7 @@ def write(folder: Path, plan: Settings | None = None) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         make(plan).to_csv(path, index=False)
+    (folder / "golden" / "about.json").write_text(json.dumps(about_golden()))
     (folder / "settings.json").write_text(json.dumps(to_mapping(plan)))
     split = {"classes": len(WORDS)}
     facts = {"dataset": plan.dataset_name, "is_shd": plan.is_shd, "splits": {"train": split, "test": split}}

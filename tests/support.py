@@ -111,6 +111,7 @@ def make_project(folder: Path, **training: object) -> Path:
     config = {
         "name": "tiny",
         "dataset": {"train": "words_train.h5", "test": "words_test.h5", "name": "words"},
+        "golden": {"weights": None},
         "network": {"hidden_layers": 2, "hidden_size": 12, "time_step": 0.002},
         "training": {"epochs": 3, "batch_size": 8, **training},
         "execution": {"threads": 1, "device": "cpu", "checkpoint_every": 1, "seeds_per_block": 2},

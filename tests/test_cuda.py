@@ -1,4 +1,4 @@
-"""What a GPU does against the CPU: noise, the first layer, a training step, a checkpoint, the test pass."""
+"""What a GPU does against the CPU: noise, layers, training, checkpoints, the test pass, the inner ear."""
 
 from dataclasses import replace
 
@@ -227,3 +227,59 @@ def test_a_run_state_and_back(device):
     other = StackedNetwork(SMALL, (99, 98)).to(device)
     other.load_run_state(0, state)
     assert weights_digest(other.run_state(0)) == weights_digest(state)
+
+
+# --- the inner ear ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ear():
+    """The inner ear's modules, which need scipy: compiled form, torch form."""
+    pytest.importorskip("scipy")
+    from spsn.data import inner_ear, inner_ear_torch
+
+    return inner_ear, inner_ear_torch
+
+
+@pytest.mark.parametrize("form", ["torch", "triton"])
+@pytest.mark.parametrize("eagerness", [1, 40])
+def test_the_inner_ear_fires_bit_for_bit_alike(device, ear, form, eagerness):
+    """Recordings of different lengths, lanes that fill no last program; fibres up to a chance of 1."""
+    if form == "triton":
+        pytest.importorskip("triton")
+    compiled, batched = ear
+    rng, lengths = np.random.default_rng(4), (2500, 2499, 900)
+    motion = (1500 * rng.normal(size=(2500, 3, 75)) * rng.random((3, 75)) ** 3).astype(np.float32)
+    cell = replace(compiled.CODE, h=eagerness * compiled.CODE.h)
+    how = {"seed": 3, "constants": cell, "first": 625}
+    there = torch.from_numpy(motion).to(device)
+    ours = batched.fire_batch(there, "abc", lengths=lengths, form=form, **how)
+    for r, name in enumerate("abc"):
+        steps, units = compiled.fire(np.ascontiguousarray(motion[: lengths[r], r].T), name=name, **how)
+        order = np.argsort(steps, kind="stable")
+        assert len(steps) > 100
+        np.testing.assert_array_equal(ours[r][0], steps[order])
+        np.testing.assert_array_equal(ours[r][1], units[order])
+
+
+def test_the_inner_ear_hears_alike(device, ear):
+    """The membrane's transforms round otherwise, which seldom moves a spike; the batch changes none."""
+    compiled, batched = ear
+    rng, rates, names = np.random.default_rng(6), (48_000, 8000, 8000), ("a", "b", "c")
+    sounds = [rng.normal(size=n) for n in (4800, 1600, 1200)]
+    ours = batched.hear_batch(sounds, rates, names, seed=1, device=device)
+    for sound, rate, name, (times, units) in zip(sounds, rates, names, ours, strict=True):
+        judge = compiled.hear(sound, rate, seed=1, name=name)
+        theirs = set(zip(judge[0].tolist(), judge[1].tolist(), strict=True))
+        same = theirs & set(zip(times.tolist(), units.tolist(), strict=True))
+        assert len(theirs) > 150 and len(same) >= 0.99 * max(len(theirs), len(times))
+    (alone,) = batched.hear_batch(sounds[2:], rates[2:], names[2:], seed=1, device=device)
+    np.testing.assert_array_equal(alone[0], ours[2][0])
+    np.testing.assert_array_equal(alone[1], ours[2][1])
+
+
+def test_the_inner_ear_uses_its_kernel(device, ear, caplog):
+    """Where Triton fails the plain form stands in, with a warning: not on a machine that has both."""
+    pytest.importorskip("triton")
+    ear[1].fire_batch(torch.zeros((30, 1, 40), device=device), ["a"], seed=0)
+    assert not caplog.records

@@ -1,13 +1,6 @@
-"""The test pass, repeated trials, speakers, and the networks that the paper's authors published.
+"""The test pass, repeated trials, speakers."""
 
-Folders that cannot be shipped switch the last tests on: SPSN_WEIGHTS (the authors' state dicts, in the
-folders `basic`, `data_aug` and `regul` of their repository) with SPSN_FSDD (holding fsdd_test.h5) or
-SPSN_SHD (shd_test.h5).
-"""
-
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +10,7 @@ from support import paper_run
 from spsn import evaluation
 from spsn.data.batches import Batches
 from spsn.data.events import EventStore
-from spsn.data.shd import CHANNELS, SpikeFile, read_split
-from spsn.errors import RecordError
+from spsn.data.shd import CHANNELS, SpikeFile
 from spsn.network import SpikeNoise, StackedNetwork
 from spsn.noise import Purpose
 
@@ -104,89 +96,3 @@ def test_hits_by_speaker():
         "3": {"hits": 2, "total": 3, "in_training": False},
         "4": {"hits": 3, "total": 3, "in_training": True},
     }
-
-
-@pytest.mark.parametrize(
-    ("model", "key"),
-    [
-        ("lif", lambda layer, kind: f"{layer}.fc.{kind}"),
-        ("non-spiking", lambda layer, kind: f"{2 * layer}.{kind}"),
-    ],
-)
-def test_a_state_dict_in_the_authors_form_is_read(tmp_path, model, key):
-    written = StackedNetwork(replace(SMALL, model=model), (7,)).run_state(0)
-    path = tmp_path / "model.pt"
-    torch.save(
-        {key(*(int(p) if p.isdigit() else p for p in k.split("."))): v for k, v in written.items()}, path
-    )
-    read = evaluation.load_published(path)
-    assert read.keys() == written.keys() and all(torch.equal(read[k], written[k]) for k in written)
-    network = StackedNetwork(replace(SMALL, model=model), (0,))
-    network.load_run_state(0, read)
-    assert torch.equal(network.weights[1][0], written["1.weight"])
-
-
-def test_what_is_no_state_dict_is_refused(tmp_path):
-    noise, numbers, words = (tmp_path / name for name in ("noise.pt", "numbers.pt", "words.pt"))
-    noise.write_bytes(bytes(range(256)))
-    torch.save([1, 2, 3], numbers)
-    torch.save({"weight": torch.zeros(3)}, words)
-    for path in (noise, numbers, words, tmp_path / "absent.pt"):
-        with pytest.raises(RecordError, match=path.name):
-            evaluation.load_published(path)
-
-
-def folder(variable: str) -> Path:
-    """The folder that an environment variable names; skips the test where it is not set."""
-    if variable not in os.environ:
-        pytest.skip(f"{variable} is not set")
-    return Path(os.environ[variable])
-
-
-def published(condition: str, name: str, model: str) -> StackedNetwork:
-    """The authors' network of 700-128-128-128-20."""
-    (path,) = (folder("SPSN_WEIGHTS") / condition).glob(f"model_{name}_*.pt")
-    network = StackedNetwork(replace(PAPER, model=model), (0,))
-    network.load_run_state(0, evaluation.load_published(path))
-    return network
-
-
-@pytest.mark.parametrize(
-    ("condition", "name", "model", "share"),
-    [
-        ("data_aug", "LIF", "lif", 0.33),
-        ("regul", "SPSN-SB", "spsn-sb", 0.36),
-        ("regul", "SPSN-GS", "spsn-gs", 0.30),
-        ("data_aug", "Non-Spiking", "non-spiking", 0.22),
-    ],
-)
-def test_published_networks_understand_other_peoples_digits(condition, name, model, share):
-    """Trained on SHD, tested on 320 recordings of the Free Spoken Digit Dataset: far above chance, 0.05.
-
-    `share` was measured with another program on another 320; the standard error is 0.027 for either at most,
-    so 0.09 are more than two of their difference.
-    """
-    network = published(condition, name, model)
-    store = EventStore.from_spikes(read_split(folder("SPSN_FSDD") / "fsdd_test.h5"), 1.0, limit=320)
-    hits = evaluation.test(network, store).predictions[0] == store.label
-    assert hits.mean() == pytest.approx(share, abs=0.09)
-    assert hits.mean() > 0.15
-
-
-@pytest.mark.parametrize(
-    ("condition", "name", "model", "hits", "spikes_per_ms"),
-    [
-        ("basic", "LIF", "lif", 1616, (3.20, 5.00, 13.82)),
-        ("data_aug", "LIF", "lif", 1880, (5.70, 6.49, 11.45)),
-        ("basic", "Non-Spiking", "non-spiking", 1626, None),
-        ("data_aug", "Non-Spiking", "non-spiking", 1496, None),
-    ],
-)
-def test_published_networks_repeat_their_published_hits(condition, name, model, hits, spikes_per_ms):
-    """Networks without noise on SHD's test file: the authors' hits of 2264, but for a rounding or two."""
-    network = published(condition, name, model)
-    store = EventStore.from_spikes(read_split(folder("SPSN_SHD") / "shd_test.h5"), 1.0)
-    passed = evaluation.test(network, store)
-    assert abs(int((passed.predictions[0] == store.label).sum()) - hits) <= 2
-    if spikes_per_ms:
-        assert passed.spikes_per_ms[0].tolist() == pytest.approx(spikes_per_ms, abs=0.01)

@@ -20,8 +20,10 @@ MODULES = [
     "spsn.data.fetch",
     "spsn.data.shd",
     "spsn.evaluation",
+    "spsn.golden",
     "spsn.neurons",
     "spsn.network",
+    "spsn.published",
     "spsn.training",
     "spsn.timing.study",
 ]

@@ -27,6 +27,9 @@ FILES = {
     "figure6_robustness": (ROBUSTNESS, "figures/figure6"),
     "table1_parameters": ([], "tables/table1"),
     "table2_accuracy": ([RUNS], "tables/table2"),
+    "figure_data": (["data/samples.csv", "data/rasters.csv"], "figures/figure_data"),
+    "table_data": (["data/samples.csv"], "tables/table_data"),
+    "table_golden": (["golden/passes.csv", "golden/about.json"], "tables/table_golden"),
     "claims": ([RUNS, EPOCH, LENGTHS, *ROBUSTNESS], "tables/claims"),
 }
 

@@ -85,17 +85,21 @@ def test_a_training_of_one_epoch_is_told(capsys):
     assert "epoch 1/1  loss 2.5000  accuracy 0.250" in capsys.readouterr().err
 
 
-def test_a_count_says_how_many_are_done_and_what_is_left(clock, capsys):
+@pytest.mark.parametrize("earlier", [0, 20])
+def test_a_count_says_how_many_are_done_and_what_is_left(earlier, clock, capsys):
+    """What an earlier, stopped run had done took no time now."""
     count = Counter("digits")
+    count(earlier, earlier + 40)
     clock.now += 30
-    count(10, 40)
+    count(earlier + 10, earlier + 40)
     clock.now += 1
-    count(11, 40)  # too soon
+    count(earlier + 11, earlier + 40)  # too soon
     clock.now += 1
-    count(40, 40)
+    count(earlier + 40, earlier + 40)
     assert capsys.readouterr().err.splitlines() == [
-        "digits: 10/40  1 min 30 s left",
-        "digits: 40/40  0 s left",
+        f"digits: {earlier}/{earlier + 40}",
+        f"digits: {earlier + 10}/{earlier + 40}  1 min 30 s left",
+        f"digits: {earlier + 40}/{earlier + 40}  0 s left",
     ]
 
 
@@ -103,7 +107,7 @@ def test_a_count_of_nothing_done_can_be_told(clock, capsys):
     count = Counter("digits")
     clock.now += EVERY
     count(0, 3)
-    assert capsys.readouterr().err.startswith("digits: 0/3  ")
+    assert capsys.readouterr().err.startswith("digits: 0/3")
 
 
 @pytest.mark.parametrize("kind", ["training", "count"])

@@ -15,8 +15,9 @@ from spsn.evaluation import repeat_sample, repeat_test
 from spsn.grid import find_block
 from spsn.network import StackedNetwork
 from spsn.records import read_record
-from spsn.robustness import TEST_SET_COLUMNS, TRIAL_COLUMNS, evaluate_weights, load_network, study
+from spsn.robustness import TEST_SET_COLUMNS, TRIAL_COLUMNS, load_network, study
 from spsn.training import Data, train_block
+from spsn.weights import evaluate_weights
 
 MODELS = ("spsn-sb", "spsn-gs")
 TRIALS = 3

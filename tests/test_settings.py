@@ -13,7 +13,8 @@ from spsn.errors import SettingsError
 from spsn.schema import schema
 from spsn.settings import from_mapping, load, to_mapping
 
-CONFIGS = [("paper",), ("paper", "demo"), ("paper", "micro")]
+CONFIGS = [("paper",), ("paper", "demo"), ("paper", "micro"), ("paper", "fsdd")]
+SHD_TRAIN_GZ = "d47c9825dee33347913e8ce0f2be08b0"  # the archive's md5 as norse gives it
 
 
 @pytest.fixture
@@ -84,7 +85,12 @@ def test_unknown_key_is_refused_with_the_nearest_known_one(config, path, key, na
         (("network", "tau_mem"), -1.0, "network.tau_mem must be greater than 0"),
         (("network", "lif_reset"), "papr", "did you mean 'paper'"),
         (("dataset",), "shdd", "did you mean 'shd'"),
-        (("dataset",), {"train": "a.h5", "test": "b.h5"}, "dataset.name is missing"),
+        (("dataset",), {"train": "a.h5", "name": "mine"}, "dataset.test is missing"),
+        (("dataset",), {"audio": "words", "name": "mine"}, "dataset.labels is missing"),
+        (("dataset",), {"audio": "words", "labls": "a.csv"}, "'labls' in dataset; did you mean 'labels'"),
+        (("dataset",), {"audio": "my words", "labels": "a.csv"}, "dataset.name must be given"),
+        (("shd",), {"archives": {"shd_train.h5.rar": "0" * 32}}, "shd.archives has 'shd_train.h5.rar'"),
+        (("shd",), {"archives": {"shd_train.h5.gz": "abc"}}, "'abc'; it must give"),
         (("experiments", "accuracy", "models"), [], "at least one entry"),
         (
             ("experiments", "accuracy", "models"),
@@ -121,6 +127,27 @@ def test_a_part_of_shd_is_not_shd(config):
     own["dataset"] = {"train": "a.h5", "test": "b.h5", "name": "mine"}
     assert not from_mapping(own).is_shd
     assert from_mapping(own).dataset_name == "mine"
+
+
+def test_files_of_other_checksums_are_not_shd_whatever_they_are_called(config):
+    config["shd"] = {"archives": {"shd_train.h5.zip": "0" * 32}}
+    other = from_mapping(config)
+    assert not other.is_shd and not other.is_part_of_shd and other.dataset_name != "shd"
+    config["shd"] = {"sources": ["http://nearby/"], "archives": {"shd_train.h5.gz": SHD_TRAIN_GZ}}
+    assert from_mapping(config).is_shd  # from another place, but the published archive
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("fsdd", "fsdd"),
+        ({"train": "a/words_train.h5", "test": "a/words_test.h5"}, "words"),
+        ({"audio": "recordings/birds", "labels": "birds.csv"}, "birds"),
+        ({"audio": "recordings/birds", "labels": "birds.csv", "name": "owls"}, "owls"),
+    ],
+)
+def test_what_data_are_called(config, dataset, name):
+    assert from_mapping(config | {"dataset": dataset}).dataset_name == name
 
 
 def test_command_writes_what_load_reads_and_explains_what_it_refuses(tmp_path):

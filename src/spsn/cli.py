@@ -3,11 +3,10 @@
 import argparse
 import json
 import logging
-import os
 import sys
 from pathlib import Path
 
-from spsn import commands
+from spsn import commands, data_commands
 from spsn.errors import SpsnError
 from spsn.layout import parse_seeds
 from spsn.processes import end_with_parent
@@ -37,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="spsn", description=__doc__)
     of = top.add_subparsers(required=True, metavar="command")
     _settings_commands(of)
-    _data_commands(of)
+    data_commands.add(of, _command)
     _run_commands(of)
     _timing_commands(of)
     _report_commands(of)
@@ -60,36 +59,6 @@ def _settings_commands(of) -> None:
     given = c.add_mutually_exclusive_group(required=True)
     given.add_argument("--config", nargs="+", type=Path, help="YAML files, each laid over those before it")
     given.add_argument("--json", type=json.loads, help="the configuration itself")
-    c.add_argument("--out", type=Path, required=True)
-
-
-def _data_commands(of) -> None:
-    c = _command(of, "fetch", commands.fetch, "fetch a file of SHD, or take it from a folder, and verify it")
-    c.add_argument("--out", type=Path, required=True, help="where shd_train.h5 or shd_test.h5 is to lie")
-    c.add_argument(
-        "--data-dir", type=Path, help="a folder that already holds the file; no network is used then"
-    )
-
-    c = _command(of, "digits", commands.digits, "make the synthetic spoken digits", follows=True)
-    c.add_argument("--train", type=int, required=True, help="utterances of the training file")
-    c.add_argument("--test", type=int, required=True, help="utterances of the test file")
-    c.add_argument("--seed", type=int, default=0)
-    c.add_argument("--out", type=Path, required=True, help="folder")
-    c.add_argument("--workers", type=int, default=os.cpu_count())
-
-    c = _command(of, "events", commands.events, "bin a data file into an event store")
-    c.add_argument("--data", type=Path, required=True, help="HDF5 file in SHD's layout")
-    c.add_argument("--time-step", type=float, required=True, help="s")
-    c.add_argument("--limit", type=int, help="use the first n samples only")
-    c.add_argument("--out", type=Path, required=True)
-
-    c = _command(of, "describe", commands.describe_data, "write the facts of the data for the report")
-    c.add_argument("--settings", type=Path, required=True)
-    for split in ("train", "test"):
-        c.add_argument(f"--{split}", type=Path, nargs="+", required=True, help="event stores")
-    c.add_argument(
-        "--source", type=Path, nargs="*", default=[], help="what `fetch` or `digits` wrote beside its files"
-    )
     c.add_argument("--out", type=Path, required=True)
 
 
@@ -128,6 +97,32 @@ def _run_commands(of) -> None:
     c.add_argument("--model", required=True)
     c.add_argument("--test", type=Path, required=True, help="event store")
     c.add_argument("--trials", type=int, default=1, help="passes with new noise")
+
+    c = _command(
+        of,
+        "published-weights",
+        commands.published_weights,
+        "bring the authors' published weights, and count how often they are right on a test file",
+        follows=True,
+    )
+    c.add_argument("--weights", required=True, help="'fetch', or the folder in which their outputs/ lie")
+    c.add_argument("--folder", type=Path, default=Path("published-weights"), help="where they are fetched to")
+    c.add_argument("--test", type=Path, help="HDF5 file in SHD's layout, such as shd_test.h5")
+    c.add_argument("--limit", type=int, help="use the first n samples only")
+    c.add_argument("--trials", type=int, default=10, help="passes of a network that fires at random")
+    c.add_argument("--published", type=Path, default=Path("paper/golden.csv"), help="what the authors report")
+    c.add_argument(
+        "--out", type=Path, help="write only where they lie, or why they could not be had (for the workflow)"
+    )
+
+    c = _command(
+        of, "golden", commands.golden, "run the authors' published weights for the report", follows=True
+    )
+    c.add_argument("--settings", type=Path, required=True)
+    c.add_argument("--weights", type=Path, required=True, help="what `published-weights --out` wrote")
+    c.add_argument("--test", type=Path, required=True, help="event store in steps of 1 ms")
+    c.add_argument("--out-passes", type=Path, required=True)
+    c.add_argument("--out-about", type=Path, required=True)
 
     c = _command(of, "illustrate", commands.illustrate, "simulate the neurons of Figure 1")
     c.add_argument("--settings", type=Path, required=True)

@@ -49,60 +49,6 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
-def fetch(options: Options) -> None:
-    """Fetch or link one file of SHD and write beside it where it came from."""
-    from spsn.data import fetch as fetching
-
-    folder, name = options.out.parent, options.out.name
-    if options.data_dir is not None:
-        source = fetching.use_existing(options.data_dir, name, folder)
-    else:
-        source = fetching.fetch(name, folder)
-    write_json(options.out.with_name(f"{name}.source.json"), source)
-
-
-def digits(options: Options) -> None:
-    """Make the synthetic digits and write beside each file where it came from."""
-    from spsn import provenance
-    from spsn.data.speech import make_digits
-    from spsn.progress import Counter
-
-    paths = make_digits(
-        options.train, options.test, options.seed, options.out, options.workers, Counter("synthetic digits")
-    )
-    wanted = ("spsn", "espeakng-loader", "numpy", "scipy", "numba")
-    versions = {name: v for name, v in provenance.versions().items() if name in wanted}
-    made = {
-        "made by": "synthetic speech (eSpeak NG) through the inner-ear model",
-        "seed": options.seed,
-        **versions,
-    }
-    for path in paths:
-        write_json(path.with_name(f"{path.name}.source.json"), made)
-
-
-def events(options: Options) -> None:
-    """Bin a data file."""
-    from spsn.data.events import EventStore
-    from spsn.data.shd import check_split, read_split
-
-    spikes = check_split(read_split(options.data), options.data)
-    EventStore.from_spikes(spikes, 1000.0 * options.time_step, options.limit).save(options.out)
-
-
-def describe_data(options: Options) -> None:
-    """Write data.json."""
-    from spsn import layout
-    from spsn.data.describe import describe
-    from spsn.settings import load
-
-    configured = load(options.settings)
-    files = {split: Path(layout.data_file(configured, split)) for split in layout.SPLITS}
-    stores = {split: getattr(options, split) for split in layout.SPLITS}
-    sources = {path.name.removesuffix(".source.json"): path for path in options.source}
-    write_json(options.out, describe(configured, files, stores, sources))
-
-
 def train(options: Options) -> None:
     """Train the runs of a block."""
     from spsn.grid import find_block
@@ -150,14 +96,66 @@ def robustness(options: Options) -> None:
 def evaluate(options: Options) -> None:
     """Print the accuracy of weights on a data file as JSON."""
     from spsn.checkpoints import load_weights
-    from spsn.evaluation import load_published
-    from spsn.robustness import evaluate_weights
+    from spsn.published import load_published
+    from spsn.weights import evaluate_weights
 
     published = options.weights.suffix == ".pt"
-    weights = load_published(options.weights) if published else load_weights(options.weights)
+    weights = load_published(options.weights, sizes=None) if published else load_weights(options.weights)
     found = evaluate_weights(weights, options.model, _store(options.test), options.trials)
     json.dump(found, sys.stdout, indent=1)
     print()
+
+
+def published_weights(options: Options) -> None:
+    """Bring the authors' published weights, and count how often they are right on a test file."""
+    from spsn import published
+
+    if options.out is not None:
+        published.obtain(options.weights, options.folder, options.out)
+        return
+    fetching = options.weights == "fetch"
+    folder = options.folder if fetching else Path(options.weights)
+    facts = published.fetch_weights(folder) if fetching else published.use_weights(folder)
+    log.info("%s: %d files, as they were published", folder, len(facts))
+    if options.test is not None:
+        print(_golden(folder, options))
+
+
+def _golden(folder: Path, options: Options) -> str:
+    import pandas as pd
+
+    from spsn.data.events import EventStore
+    from spsn.data.shd import SHD_EXPECTED, Expectation, check_split, read_split
+    from spsn.golden import about, evaluate_published
+    from spsn.grid import PUBLISHED_STEP
+    from spsn.progress import Counter
+    from spsn.replication.golden_table import golden_table, read_published, readable
+
+    spikes = check_split(read_split(options.test), options.test)
+    found = Expectation(len(spikes), len(spikes.class_names))
+    shd = spikes.made_by is None and found == SHD_EXPECTED["shd_test.h5"]
+    store = EventStore.from_spikes(spikes, 1000 * PUBLISHED_STEP, options.limit)
+    shown = "SHD" if shd else options.test.name
+    facts = about(store, shown, is_shd=shd and options.limit is None, trials=options.trials)
+    passes = evaluate_published(
+        folder, store, shd=shd, trials=options.trials, progress=Counter("published weights")
+    )
+    table = golden_table(pd.DataFrame(passes), facts, read_published(options.published))
+    return readable(table).to_string(index=False)
+
+
+def golden(options: Options) -> None:
+    """Run the authors' published weights on the test file of a configuration."""
+    from spsn.devices import lease
+    from spsn.golden import golden_study
+    from spsn.progress import Counter
+    from spsn.settings import load
+
+    configured, store = load(options.settings), _store(options.test)
+    out = options.out_passes, options.out_about
+    with lease(configured.execution.device) as device:
+        counter = Counter("published weights")
+        golden_study(configured, options.weights, store, *out, device=device, progress=counter)
 
 
 def illustrate(options: Options) -> None:

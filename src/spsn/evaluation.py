@@ -7,17 +7,13 @@ batches, the last and smaller one counting like the others.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from spsn.data.batches import Batches
 from spsn.data.events import EventStore
-from spsn.errors import RecordError
 from spsn.network import SpikeNoise, StackedNetwork
 from spsn.noise import Purpose
 
@@ -90,20 +86,3 @@ def repeat_test(
     return np.stack(
         [test(network, store, trial=trial, device=device).predictions[0] for trial in range(trials)]
     )
-
-
-def load_published(path: str | Path) -> dict[str, Tensor]:
-    """Read a state dict as the paper's authors publish it, renamed to this package's names.
-
-    Keys there: `{0..3}.fc.{weight,bias}` (spiking) or `{0,2,4,6}.{weight,bias}` (non-spiking).
-    Raises `RecordError` for anything else.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        layers = sorted({int(key.split(".")[0]) for key in state})
-        return {
-            f"{layers.index(int(key.split('.')[0]))}.{key.split('.')[-1]}": tensor.float()
-            for key, tensor in state.items()
-        }
-    except (OSError, RuntimeError, ValueError, AttributeError, EOFError, UnpicklingError) as error:
-        raise RecordError(f"{path}: is not a state dict as the authors publish them ({error})") from error

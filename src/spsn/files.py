@@ -1,13 +1,24 @@
-"""Files that appear whole: written beside their place, then renamed into it."""
+"""Files that appear whole: written beside their place, then renamed into it.
+
+What a person can put right (a full disk, a folder that may not be written, a folder where a file is expected)
+is said as such, with the path: nobody who uses these functions need think of it.
+"""
 
 import csv
+import errno
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from spsn.errors import DataError, SpsnError
+
+# Nothing else than the disk gives these, whichever library reports them, with a path or without.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -15,19 +26,71 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place on success, remove it on failure.
 
     A reader therefore sees the old file or the new one, never a part of either, whenever the writer is
-    killed.
+    killed. Raises SpsnError, naming `path`, where the disk is full or the place may not be written; any other
+    error passes through as it is.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    os.close(descriptor)
-    temporary = Path(name)
+    temporary = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _beside(target)
         yield temporary
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)
+    except Exception as error:
+        reason = _unwritable(error, target, temporary)
+        if reason is None:
+            raise
+        raise SpsnError(
+            f"{target}: cannot be written ({reason}). Make room there, mend its rights, or name another file."
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _beside(target: Path) -> Path:
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    os.close(descriptor)
+    return Path(name)
+
+
+def _unwritable(error: Exception, target: Path, temporary: Path | None) -> str | None:
+    """Why `target` could not be written, if that is what `error` says; None for an error of another kind."""
+    number = getattr(error, "errno", None) or _told_number(error)
+    if number in NO_ROOM:
+        return os.strerror(number)
+    ours = {str(place) for place in (target, temporary, *target.parents) if place is not None}
+    if isinstance(error, OSError) and (temporary is None or str(error.filename) in ours):
+        return error.strerror or str(error)
+    return None
+
+
+def _told_number(error: Exception) -> int | None:
+    """The error number that HDF5 and safetensors put into their words alone."""
+    found = re.search(r"(?:\berrno = |\bos error )(\d+)", str(error))
+    return int(found[1]) if found else None
+
+
+def require_file(path: str | os.PathLike, remedy: str) -> None:
+    """Raise DataError unless `path` is a file that can be read; `remedy` is what to do where there is none.
+
+    A pipe or a device, from which reading might never end, is not opened.
+    """
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISREG(mode):
+            with open(path, "rb"):
+                return
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"{path}: no such file. {remedy}") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{path}: cannot be read ({reason}). Mend its rights, or name another file."
+        ) from error
+    kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+    raise DataError(f"{path}: {kind}, not a file. Name the file itself.")
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

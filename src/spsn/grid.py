@@ -9,6 +9,7 @@ from typing import Literal
 
 from spsn.settings import LossMode, Model, NetworkSettings, Settings, TrainingSettings
 
+PUBLISHED_STEP = 0.001  # s: the authors trained on steps of 1 ms
 TRAINED = ("accuracy", "regularization", "loss_mode")
 
 
@@ -156,6 +157,12 @@ def run_settings(
     )
 
 
-def time_steps(settings: Settings) -> list[float]:
-    """Every time step (s) that a trained experiment uses, ascending."""
-    return sorted({block.network.time_step for block in blocks(settings)})
+def time_steps(settings: Settings, split: str = "train") -> list[float]:
+    """Every time step (s) in which a split is needed, ascending.
+
+    Those of the trained experiments, and for the test file that of the authors' published weights, where
+    these are tried.
+    """
+    steps = {block.network.time_step for block in blocks(settings)}
+    golden = {PUBLISHED_STEP} if split == "test" and settings.golden.weights is not None else set()
+    return sorted(steps | golden)

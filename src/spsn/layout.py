@@ -2,15 +2,21 @@
 settings.
 """
 
+import hashlib
+import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import PurePosixPath as Path
 
 from spsn.errors import SettingsError
-from spsn.grid import Block, blocks
-from spsn.settings import DatasetFiles, Settings
+from spsn.grid import PUBLISHED_STEP, Block, blocks
+from spsn.settings import DatasetAudio, DatasetFiles, Settings
 
 RESULTS = Path("results")
+DATA = RESULTS / "data"  # shared by all configurations
+SHD = DATA / "shd"
+FSDD = DATA / "fsdd"
 SPLITS = ("train", "test")
 
 
@@ -21,13 +27,22 @@ def results(settings: Settings) -> Path:
 
 def data_file(settings: Settings, split: str) -> Path:
     """The HDF5 file of a split, as it was given, is fetched, or is made."""
-    if isinstance(settings.dataset, DatasetFiles):
-        return Path(getattr(settings.dataset, split))
-    if settings.dataset == "shd":
-        return RESULTS / "data" / "shd" / f"shd_{split}.h5"
-    digits = settings.synthetic_digits
+    dataset, digits = settings.dataset, settings.synthetic_digits
+    if isinstance(dataset, DatasetFiles):
+        return Path(getattr(dataset, split))
+    if isinstance(dataset, DatasetAudio):
+        return DATA / f"{dataset.title}-{_digest(dataset)}" / f"{dataset.title}_{split}.h5"
+    if dataset == "shd":
+        return SHD / f"shd_{split}.h5"
+    if dataset == "fsdd":
+        return FSDD / f"fsdd_{split}.h5"
     folder = f"synthetic-digits-{digits.train}-{digits.test}-seed{digits.seed}"
-    return RESULTS / "data" / folder / f"synthetic_digits_{split}.h5"
+    return DATA / folder / f"synthetic_digits_{split}.h5"
+
+
+def _digest(dataset: DatasetAudio) -> str:
+    """Eight digits that tell apart what is heard in different ways from different folders."""
+    return hashlib.sha256(json.dumps(asdict(dataset), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def check_data_dir(settings: Settings) -> None:
@@ -35,8 +50,8 @@ def check_data_dir(settings: Settings) -> None:
 
     A workflow clears away its outputs before it makes them anew.
     """
-    own = os.path.realpath(RESULTS / "data" / "shd")
-    if settings.data_dir is not None and os.path.realpath(os.path.expanduser(settings.data_dir)) == own:
+    own = [os.path.realpath(folder) for folder in (SHD, FSDD)]
+    if settings.data_dir is not None and os.path.realpath(os.path.expanduser(settings.data_dir)) in own:
         raise SettingsError(
             f"configuration: data_dir is {settings.data_dir}, where the workflow puts its own copies and "
             "would clear yours away; move your files to another folder"
@@ -52,6 +67,11 @@ def source_file(settings: Settings, split: str) -> Path:
 def store_file(settings: Settings, split: str, time_step: float) -> Path:
     """The event store of a split in steps of `time_step` seconds."""
     return results(settings) / "events" / f"{split}_{1000 * time_step:g}ms.safetensors"
+
+
+def golden_store(settings: Settings) -> Path:
+    """The event store of the test file on which the authors' published weights are tried."""
+    return store_file(settings, "test", PUBLISHED_STEP)
 
 
 def record_files(settings: Settings, block: Block, suffixes: Sequence[str] = (".json",)) -> list[Path]:

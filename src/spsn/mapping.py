@@ -68,10 +68,16 @@ def _convert_union(options: tuple, value: Any, where: str) -> Any:
     if value is None and type(None) in options:
         return None
     if isinstance(value, Mapping):
-        options = tuple(o for o in options if is_dataclass(o)) or options
+        kinds = [o for o in options if is_dataclass(o)]
+        # the one whose keys it has; of several equals the first
+        options = tuple(sorted(kinds, key=lambda kind: -_keys_in_common(kind, value))) or options
     else:
         options = tuple(o for o in options if not is_dataclass(o) and o is not type(None)) or options
     return _convert(options[0], value, where)
+
+
+def _keys_in_common(kind: type, value: Mapping) -> int:
+    return len({f.name for f in fields(kind)} & set(value))
 
 
 def _convert_scalar(hint: type, value: Any, where: str) -> Any:

@@ -48,13 +48,15 @@ class Counter:
     """How many of a known number of equal pieces are done."""
 
     def __init__(self, title: str) -> None:
-        self.title, self.started, self.told = title, time.monotonic(), 0.0
+        self.title, self.told = title, 0.0
+        self.first: tuple[int, float] | None = None  # pieces at the first call, which may be older, and when
 
     def __call__(self, done: int, total: int) -> None:
-        """Tell that `done` of `total` pieces are finished."""
+        """Tell that `done` of `total` pieces are finished; the first call is where the estimate begins."""
         now = time.monotonic()
-        left = duration((total - done) * (now - self.started) / max(done, 1))
-        line = f"{self.title}: {done}/{total}  {left} left"
+        first, started = self.first = self.first or (done, now)
+        rate = (done - first) / max(now - started, 1e-9)
+        line = f"{self.title}: {done}/{total}" + (f"  {duration((total - done) / rate)} left" if rate else "")
         if sys.stderr.isatty():
             print(f"\r\x1b[K{line}", end="\n" if done == total else "", file=sys.stderr, flush=True)
         elif done == total or now - self.told >= EVERY:

@@ -5,23 +5,19 @@ Two questions: what the readout says when one sample is shown again and again, a
 whole test set the label changes between passes.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from spsn.checkpoints import load_weights
 from spsn.data.events import EventStore
-from spsn.data.shd import CHANNELS
-from spsn.errors import DataError, RecordError, SettingsError
-from spsn.evaluation import repeat_sample, repeat_test, test
+from spsn.errors import DataError, SettingsError
+from spsn.evaluation import repeat_sample, repeat_test
 from spsn.files import write_rows
 from spsn.grid import RunSettings
 from spsn.network import StackedNetwork
-from spsn.neurons import MODELS
 from spsn.records import RunRecord, read_record
 from spsn.settings import Settings
 
@@ -106,70 +102,3 @@ def _identity(settings: RunSettings, store: EventStore, sample: int) -> dict[str
         "sample": sample,
         "true_label": int(store.label[sample]),
     }
-
-
-def evaluate_weights(
-    weights: Mapping[str, Tensor], model: str, store: EventStore, trials: int = 1, batch_size: int = 64
-) -> dict[str, Any]:
-    """Hits, accuracy and spike rates of weights on a split, one entry a trial; the architecture is read from
-    their shapes.
-
-    Time constants are the paper's 20 ms, the step is the store's. A network with more classes than the data
-    can be tested too: its further outputs are answers that are always wrong.
-    """
-    if model not in MODELS:
-        raise SettingsError(f"there is no model {model!r}; known: {', '.join(MODELS)}")
-    network = StackedNetwork(_paper_settings(weights, model, store, batch_size), [0])
-    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    if shapes != {name: tuple(tensor.shape) for name, tensor in network.run_state(0).items()}:
-        raise _not_weights()
-    network.load_run_state(0, dict(weights))
-    passes = [test(network, store, trial=trial) for trial in range(trials)]
-    hits = [int((p.predictions[0] == store.label).sum()) for p in passes]
-    return {
-        "model": model,
-        "samples": len(store),
-        "hits": hits,
-        "accuracy": [h / len(store) for h in hits],
-        "spikes_per_ms": [p.spikes_per_ms[0].tolist() for p in passes] if network.kind.spiking else [],
-    }
-
-
-def _not_weights() -> RecordError:
-    return RecordError(f"these weights are not those of a feedforward network with {CHANNELS} inputs")
-
-
-def _paper_settings(
-    weights: Mapping[str, Tensor], model: str, store: EventStore, batch_size: int
-) -> RunSettings:
-    """The paper's network with as many layers, neurons and classes as the biases say."""
-    layers = len(weights) // 2
-    biases = [weights.get(f"{layer}.bias") for layer in range(layers)]
-    if layers < 2 or any(bias is None or bias.dim() != 1 for bias in biases):
-        raise _not_weights()
-    return RunSettings(
-        experiment="accuracy",
-        model=model,
-        condition="published",
-        seed=0,
-        dataset="",
-        classes=len(biases[-1]),
-        train_digest="",
-        test_digest=store.digest,
-        hidden_layers=layers - 1,
-        hidden_size=len(biases[0]),
-        tau_mem=0.02,
-        tau_syn=0.02,
-        threshold=1.0,
-        time_step=store.time_step_ms / 1000,
-        lif_reset="code",
-        loss_mode="mean",
-        rate_threshold=None,
-        shift=0.0,
-        scale=0.0,
-        epochs=1,
-        batch_size=batch_size,
-        learning_rate=0.001,
-        backend="torch",
-        threads=1,
-    )

@@ -14,37 +14,37 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from spsn.dataset_settings import (
+    FOLDER_NAME,
+    OTHER_ARCHIVES,
+    DatasetAudio,
+    DatasetFiles,
+    FsddArchive,
+    GoldenCheck,
+    Limit,
+    ShdArchives,
+    SyntheticDigits,
+    check_dataset,
+)
 from spsn.errors import SettingsError
 from spsn.mapping import build
 
+__all__ = [  # those that are defined elsewhere are settings like the others
+    "DatasetAudio",
+    "DatasetFiles",
+    "FsddArchive",
+    "GoldenCheck",
+    "Limit",
+    "Settings",
+    "ShdArchives",
+    "SyntheticDigits",
+    "from_mapping",
+    "load",
+    "to_mapping",
+]
+
 Model = Literal["lif", "spsn-sb", "spsn-gs", "non-spiking"]
 LossMode = Literal["mean", "max", "last"]
-
-
-@dataclass(frozen=True)
-class DatasetFiles:
-    """A pair of files in SHD's layout, and the name that the report gives them."""
-
-    train: str
-    test: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Limit:
-    """Use only the first n samples of a split (None: all)."""
-
-    train: int | None = None
-    test: int | None = None
-
-
-@dataclass(frozen=True)
-class SyntheticDigits:
-    """How many utterances of synthetic speech are made."""
-
-    train: int
-    test: int
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -182,25 +182,35 @@ class Settings:
     """All of a configuration."""
 
     name: str
-    dataset: Literal["shd", "synthetic-digits"] | DatasetFiles
+    dataset: Literal["shd", "synthetic-digits", "fsdd"] | DatasetFiles | DatasetAudio
     network: NetworkSettings
     augmentation: Augmentation
     training: TrainingSettings
     experiments: Experiments
     synthetic_digits: SyntheticDigits
     data_dir: str | None = None
+    shd: ShdArchives = ShdArchives()
+    fsdd: FsddArchive = FsddArchive()
     limit: Limit = Limit()
+    golden: GoldenCheck = GoldenCheck()
     execution: Execution = Execution()
 
     @property
     def dataset_name(self) -> str:
         """The data's name as the records and the report give it."""
-        return self.dataset.name if isinstance(self.dataset, DatasetFiles) else self.dataset
+        if not isinstance(self.dataset, str):
+            return self.dataset.title
+        return OTHER_ARCHIVES if self.dataset == "shd" and not self.shd.published else self.dataset
 
     @property
     def is_shd(self) -> bool:
-        """Whether the numbers may be held against the paper's."""
-        return self.dataset == "shd" and self.limit == Limit()
+        """Whether the numbers may be held against the paper's: SHD as it is published, and all of it."""
+        return self.is_part_of_shd and self.limit == Limit()
+
+    @property
+    def is_part_of_shd(self) -> bool:
+        """Whether the samples are SHD's, all of them or the first ones."""
+        return self.dataset == "shd" and self.shd.published
 
 
 def from_mapping(config: Mapping[str, Any]) -> Settings:
@@ -270,7 +280,8 @@ def _check_ranges(settings: Settings) -> None:
     walk(config, "", "")
     if not settings.augmentation.scale < 1:
         raise SettingsError("configuration: augmentation.scale must be below 1")
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", settings.name) or settings.name == "data":
+    check_dataset(settings.dataset, settings.shd)
+    if not re.fullmatch(FOLDER_NAME, settings.name) or settings.name == "data":
         raise SettingsError(
             f"configuration: name {settings.name!r} must be a folder's name of letters, digits, '_', '-', "
             "'.', and not 'data'"

@@ -11,16 +11,12 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 
-EVENTS = ("data/shd.py", "data/events.py")
-DIGITS = (
-    "data/speech.py",
-    "data/espeak.py",
-    "data/utterances.py",
-    "data/inner_ear.py",
-    "data/membrane.py",
-    "data/shd.py",
-)
-DESCRIPTION = ("data/describe.py", "data/events.py")
+SPIKES = ("data/shd.py", "data/spikes.py", "data/checks.py", "data/hdf5.py", "data/heap.py")
+EVENTS = (*SPIKES, "data/events.py")
+EAR = ("data/audio.py", "data/pieces.py", "data/inner_ear.py", "data/membrane.py")
+DIGITS = (*EAR, *SPIKES, "data/speech.py", "data/espeak.py", "data/utterances.py")
+HEARING = (*EAR, *SPIKES, "data/hearing.py", "data/labels.py", "data/listings.py")
+DESCRIPTION = ("data/describe.py", "data/events.py", "data/spikes.py", "files.py")
 RECORDS = ("errors.py", "files.py", "grid.py", "mapping.py", "records.py", "settings.py")
 NETWORK = (
     "noise.py",
@@ -34,6 +30,7 @@ NETWORK = (
     "data/batches.py",
 )
 TRAINING = (*NETWORK, "stack.py", "training.py", "evaluation.py", "grid.py", "records.py")
+GOLDEN = (*NETWORK, "evaluation.py", "published.py", "golden.py", "weights.py")
 ROBUSTNESS = (*NETWORK, "evaluation.py", "robustness.py")
 ILLUSTRATION = ("noise.py", "illustration.py", "neurons/integrator.py", "neurons/lif.py", "neurons/spsn.py")
 TIMING = (

@@ -121,7 +121,7 @@ def test_order_in_the_file_does_not_matter_but_is_reported(spikes, store, caplog
         assert EventStore.from_spikes(spikes, 1.0).digest == store.digest
         assert not caplog.records  # a fall from one sample to the next is none
         assert EventStore.from_spikes(shuffled, 1.0).digest == store.digest
-    assert "1 samples have unsorted spike times (first: sample 2)" in caplog.text
+    assert "1 of 24 samples have unsorted spike times (first: sample 2)" in caplog.text
 
 
 def test_limit_takes_the_first_samples(spikes, store):
@@ -198,3 +198,23 @@ def test_what_is_no_store_is_refused(store, tmp_path):
     for name in ("cut", "empty", "foreign"):
         with pytest.raises(DataError, match=rf"{name}\.safetensors: not a whole event store"):
             EventStore.load(tmp_path / f"{name}.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("channel", 700), ("label", 3), ("label", -1), ("offsets", 9), ("length", 0), ("time_bin", 60_000)],
+)
+def test_a_store_whose_numbers_cannot_be_is_refused(name, value, tmp_path):
+    """It carries its own right digest: whoever wrote it was wrong before."""
+    store = EventStore.from_spikes(spike_file([(0.002, 5), (0.004, 5)], [(0.001, 6)]), 1.0)
+    wrong = getattr(store, name).copy()
+    wrong[-1] = value
+    replace(store, **{name: wrong}).save(tmp_path / "a.safetensors")
+    with pytest.raises(DataError, match=r"a\.safetensors: its arrays do not fit one another"):
+        EventStore.load(tmp_path / "a.safetensors")
+
+
+def test_a_store_of_other_types_is_refused(store, tmp_path):
+    replace(store, label=store.label.astype(np.int32)).save(tmp_path / "a.safetensors")
+    with pytest.raises(DataError, match="do not fit"):
+        EventStore.load(tmp_path / "a.safetensors")

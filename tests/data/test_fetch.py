@@ -6,12 +6,16 @@ import io
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import ROOT, environment
 
+from spsn.data import checks, unpack
+from spsn.data import fetch as fetching
 from spsn.data.fetch import ARCHIVES, SOURCES, fetch, use_existing
 from spsn.data.shd import Expectation, read_split, write_split
 from spsn.errors import DataError
@@ -44,12 +48,15 @@ class Published:
     def fetch(self, server, folder: Path, **changes) -> dict:
         settings = {
             "sources": [f"{server.url}/first/", f"{server.url}/second"],
-            "archives": {f"{NAME}.zip": md5(self.zip), f"{NAME}.gz": md5(self.gz)},
+            "archives": self.archives(),
             "expect": EXPECT,
             "timeout": 5.0,
             "pause": 0.0,
         }
         return fetch(NAME, folder, **(settings | changes))
+
+    def archives(self) -> dict[str, str]:
+        return {f"{NAME}.zip": md5(self.zip), f"{NAME}.gz": md5(self.gz)}
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +73,17 @@ def folder(tmp_path) -> Path:
 
 
 def assert_placed(folder: Path, content: bytes) -> None:
-    assert [p.name for p in folder.iterdir()] == [NAME]
     assert (folder / NAME).read_bytes() == content
+    assert {p.name for p in folder.iterdir()} <= {NAME, ".downloads"} and not kept(folder)
+
+
+def kept(folder: Path) -> list[str]:
+    """What waits in a folder for the next try."""
+    return sorted(p.name for p in (folder / ".downloads").glob("*"))
+
+
+def assert_nothing(folder: Path, *waiting: str) -> None:
+    assert {p.name for p in folder.iterdir()} <= {".downloads"} and kept(folder) == sorted(waiting)
 
 
 def test_good_zip(published, server, folder):
@@ -106,15 +122,54 @@ def test_a_bad_archive_sends_to_the_next_source(broken, published, server, folde
 
 def test_a_truncated_body_is_tried_again_then_given_up(published, server, folder):
     for _ in range(2):
-        server.serve("/first/shd_test.h5.zip", published.zip[:-100], declared=len(published.zip))
+        server.serve("/first/shd_test.h5.zip", published.zip, cut=len(published.zip) - 100)
     server.serve("/first/shd_test.h5.zip", published.zip)
     assert "/first/" in published.fetch(server, folder)["url"]
     assert_placed(folder, published.content)
     server.replies.clear()
-    server.serve("/first/shd_test.h5.zip", published.zip[:-100], declared=len(published.zip))
-    with pytest.raises(DataError, match="shd_test.h5.zip: .*IncompleteRead"):
-        published.fetch(server, folder / "other")
-    assert not list((folder / "other").iterdir())
+    server.serve("/first/shd_test.h5.zip", published.zip, cut=len(published.zip) - 100)
+    with pytest.raises(DataError, match="shd_test.h5.zip: .*100 more expected.*are kept in"):
+        published.fetch(server, folder / "other", attempts=2)
+    assert_nothing(folder / "other", f"{NAME}.zip.part", f"{NAME}.zip.part.json")
+
+
+def test_an_archive_that_is_shorter_than_it_should_be(published, server, folder):
+    """Nothing but the md5 tells."""
+    server.serve("/first/shd_test.h5.zip", published.zip[:-100], declared=None)
+    server.serve("/second/shd_test.h5.gz", published.gz[:-100])
+    with pytest.raises(DataError, match=r"zip: md5 .* instead of[\s\S]*gz: md5 .* instead of"):
+        published.fetch(server, folder)
+    assert_nothing(folder)
+
+
+def test_a_line_that_is_cut_again_and_again(published, server, folder):
+    chance = np.random.default_rng(0)
+    cut = lambda left: left if left < 50 else int(chance.integers(1, left // 2))  # noqa: E731
+    server.serve("/first/shd_test.h5.zip", published.zip, ranges=True, cut=cut)
+    published.fetch(server, folder, attempts=1)
+    assert_placed(folder, published.content)
+    assert len(server.asked) > 5 and server.sent == len(published.zip)
+
+
+def test_the_mirror_goes_on_where_the_host_broke_off(published, server, folder):
+    half = len(published.zip) // 2
+    server.serve("/first/shd_test.h5.zip", published.zip, cut=half)
+    server.serve("/second/shd_test.h5.zip", published.zip, ranges=True)
+    found = published.fetch(server, folder, attempts=1)
+    assert found["url"].startswith(f"{server.url}/second/")
+    assert_placed(folder, published.content)
+    assert server.ranges()[-1] == f"bytes={half}-"
+
+
+def test_a_source_may_lead_to_another_source_but_not_elsewhere(published, server, folder):
+    elsewhere = server.url.replace("127.0.0.1", "localhost")
+    server.serve("/first/shd_test.h5.zip", b"", status=302, headers={"Location": f"{elsewhere}/moved"})
+    server.serve("/moved", published.zip)
+    with pytest.raises(DataError, match="127.0.0.1 redirects to localhost"):
+        published.fetch(server, folder)
+    assert_nothing(folder)
+    published.fetch(server, folder, sources=[f"{server.url}/first", f"{elsewhere}/second"])
+    assert_placed(folder, published.content)
 
 
 def test_a_busy_server_is_asked_again_an_absent_file_is_not(published, server, folder):
@@ -141,14 +196,18 @@ def test_absent_everywhere(published, server, folder):
         for kind in ("zip", "gz"):
             assert f"{server.url}/{source}/{NAME}.{kind}: 404" in message
     assert str(folder / NAME) in message and "By hand" in message and "data_dir" in message
-    assert not list(folder.iterdir())
+    assert_nothing(folder)
 
 
 def test_nobody_answers(published, server, folder):
+    """A source that is silent is not asked for its other archive; the way by hand is told."""
     server.close()
-    with pytest.raises(DataError, match="could not be fetched"):
+    with pytest.raises(DataError, match="could not be fetched") as caught:
         published.fetch(server, folder, attempts=2)
-    assert not list(folder.iterdir())
+    message = str(caught.value)
+    assert message.count("Connection refused") == 2 and f"{NAME}.gz: " not in message
+    assert "By hand" in message and "data_dir" in message
+    assert_nothing(folder)
 
 
 @pytest.mark.parametrize("kind", ["zip", "gz"])
@@ -157,7 +216,7 @@ def test_an_unpackable_archive_of_the_right_md5(kind, published, server, folder)
     server.serve(f"/first/{NAME}.{kind}", cut)
     with pytest.raises(DataError, match="cannot be unpacked"):
         published.fetch(server, folder, archives={f"{NAME}.{kind}": md5(cut)})
-    assert not list(folder.iterdir())
+    assert_nothing(folder)
 
 
 @pytest.mark.parametrize(
@@ -172,13 +231,95 @@ def test_contents_are_checked_after_the_checksum(archive, wanted, published, ser
     server.serve("/first/shd_test.h5.zip", archive)
     with pytest.raises(DataError, match=wanted):
         published.fetch(server, folder, archives={f"{NAME}.zip": md5(archive)})
-    assert not list(folder.iterdir())
+    assert_nothing(folder)
 
 
-def test_the_number_of_samples_is_that_of_shd_unless_told_otherwise(published, server, folder):
+def test_a_published_archive_must_hold_the_published_number_of_samples(
+    published, server, folder, monkeypatch
+):
+    monkeypatch.setitem(ARCHIVES, f"{NAME}.zip", md5(published.zip))
     server.serve("/first/shd_test.h5.zip", published.zip)
     with pytest.raises(DataError, match="24 samples where 2264 are expected"):
         published.fetch(server, folder, expect=None)
+    assert_nothing(folder)
+
+
+def test_an_archive_of_another_md5_may_hold_any_number_of_samples(published, server, folder):
+    server.serve("/first/shd_test.h5.zip", published.zip)
+    published.fetch(server, folder, expect=None)
+    assert_placed(folder, published.content)
+
+
+@pytest.mark.parametrize("kind", ["zip", "gz"])
+def test_an_archive_that_would_fill_the_disk_is_refused(kind, published, server, folder, monkeypatch):
+    monkeypatch.setattr(unpack, "MAX_FILE_BYTES", len(published.content) - 1)
+    server.serve(f"/first/{NAME}.{kind}", getattr(published, kind))
+    with pytest.raises(DataError, match=f"over MAX_FILE_BYTES = {len(published.content) - 1}"):
+        published.fetch(server, folder)
+    assert_nothing(folder)
+
+
+def test_a_bomb_that_lies_about_its_size_is_refused(tmp_path, monkeypatch):
+    """The size in a .zip's list is that of one byte; what comes out counts."""
+    content = bytes(3 << 20)
+    packed = zipped(content).replace(len(content).to_bytes(4, "little"), (1).to_bytes(4, "little"))
+    (tmp_path / "bomb.zip").write_bytes(packed)
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(content))
+    monkeypatch.setattr(unpack, "MAX_FILE_BYTES", 2 << 20)
+    for kind in ("zip", "gz"):
+        with pytest.raises(DataError, match="MAX_FILE_BYTES|cannot be unpacked"):
+            unpack.unpack(tmp_path / f"bomb.{kind}", NAME, tmp_path / "out")
+        assert (tmp_path / "out").stat().st_size <= 2 << 20
+
+
+def test_what_was_downloaded_is_kept_when_the_disk_is_full(published, server, folder):
+    """A limit on file sizes stands for the disk: the archive has room, what is in it has none."""
+    assert len(published.zip) < len(published.content) - 1
+    server.serve("/first/shd_test.h5.zip", published.zip)
+    limit = len(published.content) - 1
+    code = (
+        "import resource, sys\n"
+        "from spsn.data.fetch import fetch\n"
+        "from spsn.errors import DataError\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        f"try: fetch({NAME!r}, sys.argv[1], sources=[sys.argv[2]], archives={published.archives()})\n"
+        "except DataError as error: print(error)\n"
+    )
+    command = [sys.executable, "-c", code, folder, f"{server.url}/first"]
+    run = subprocess.run(command, env=environment(ROOT), capture_output=True, text=True, check=True)
+    assert f"{folder / NAME}: cannot be written" in run.stdout and "Make room" in run.stdout
+    assert_nothing(folder, f"{NAME}.zip", f"{NAME}.zip.url")
+    asked = list(server.asked)
+    assert published.fetch(server, folder)["url"] == f"{server.url}/first/{NAME}.zip"
+    assert server.asked == asked
+    assert_placed(folder, published.content)
+
+
+def test_what_a_killed_process_left_is_in_nobodys_way(published, server, folder):
+    (folder / ".downloads").mkdir(parents=True)
+    for left in (NAME, f"{NAME}.lock", f"{NAME}.gz.part"):
+        (folder / ".downloads" / left).write_bytes(b"left")
+    server.serve("/first/shd_test.h5.zip", published.zip)
+    published.fetch(server, folder)
+    assert_placed(folder, published.content)
+
+
+def test_several_at_once(published, server, folder):
+    """Each waits for the one before it, and all bring the same."""
+    server.serve("/first/shd_test.h5.zip", published.zip, trickle=1000)
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: published.fetch(server, folder), range(3)))
+    assert found[0] == found[1] == found[2]
+    assert_placed(folder, published.content)
+
+
+def test_an_archive_put_there_by_hand_is_taken(published, server, folder):
+    (folder / ".downloads").mkdir(parents=True)
+    (folder / ".downloads" / f"{NAME}.zip").write_bytes(PAGE)
+    (folder / ".downloads" / f"{NAME}.gz").write_bytes(published.gz)
+    found = published.fetch(server, folder)
+    assert found["url"] == (folder / ".downloads" / f"{NAME}.gz").as_uri() and not server.asked
+    assert_placed(folder, published.content)
 
 
 def test_a_failed_fetch_leaves_the_old_file(published, server, folder):
@@ -193,6 +334,7 @@ def test_a_folder_that_cannot_be_made_is_a_data_error(published, server, tmp_pat
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be written"):
         published.fetch(server, tmp_path / "file")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"] and not server.asked
 
 
 def test_published_sources_and_checksums():
@@ -202,6 +344,13 @@ def test_published_sources_and_checksums():
         "shd_train.h5.gz",
     ]
     assert all(len(bytes.fromhex(value)) == 16 for value in ARCHIVES.values())
+    assert fetching.FILES.keys() == checks.SHD_EXPECTED.keys()
+    assert fetching._hosts(SOURCES) == {
+        "zenkelab.org",
+        "www.zenkelab.org",
+        "compneuro.net",
+        "www.compneuro.net",
+    }
 
 
 def test_existing_file_is_checked_and_linked(published, tmp_path, folder):
@@ -212,6 +361,7 @@ def test_existing_file_is_checked_and_linked(published, tmp_path, folder):
     assert (folder / NAME).is_symlink() and (folder / NAME).samefile(source)
     assert found["url"] == source.as_uri() and found["bytes"] == len(published.content)
     assert found["sha256"] == hashlib.sha256(published.content).hexdigest()
+    assert found["md5"] == md5(published.content) and found["published_md5"] is False
     assert use_existing(tmp_path / "mine", NAME, folder, expect=EXPECT) == found
     assert [p.name for p in folder.iterdir()] == [NAME]
 
@@ -245,6 +395,60 @@ def test_existing_file_that_is_absent_or_wrong(published, tmp_path, folder):
     assert not folder.exists()
 
 
+def test_existing_file_of_a_published_md5(published, tmp_path, folder, monkeypatch, caplog):
+    """Contents with SHD's numbers and another md5 are taken, with a warning."""
+    (tmp_path / NAME).write_bytes(published.content)
+    use_existing(tmp_path, NAME, folder, expect=EXPECT)
+    assert "its md5 is not one that is published" in caplog.text
+    caplog.clear()
+    monkeypatch.setitem(fetching.FILES, NAME, md5(published.content))
+    assert use_existing(tmp_path, NAME, folder, expect=EXPECT)["published_md5"] is True
+    assert not caplog.text
+
+
+def test_existing_file_that_says_that_it_is_something_else(make_spikes, published, tmp_path, folder):
+    write_split(tmp_path / NAME, make_spikes(), made_by="synthetic digits")
+    with pytest.raises(DataError, match=rf"{NAME}: is not SHD.*'synthetic digits'.*By hand"):
+        use_existing(tmp_path, NAME, folder, expect=EXPECT)
+    assert not folder.exists()
+    found = use_existing(tmp_path, NAME, folder, archives=published.archives())  # then nobody says it is SHD
+    assert found["published_md5"] is False and (folder / NAME).exists()
+
+
+@pytest.mark.parametrize("kind", ["zip", "gz"])
+def test_existing_archive_is_unpacked(kind, published, tmp_path, folder):
+    source = tmp_path / f"{NAME}.{kind}"
+    source.write_bytes(getattr(published, kind))
+    found = use_existing(tmp_path, NAME, folder, archives=published.archives())
+    assert found["url"] == source.as_uri() and found["md5"] == md5(getattr(published, kind))
+    assert found["published_md5"] is False and found["file"] == NAME
+    assert found["sha256"] == hashlib.sha256(published.content).hexdigest()
+    assert_placed(folder, published.content)
+    assert not (folder / NAME).is_symlink() and source.exists()
+
+
+def test_existing_archive_that_is_wrong(published, tmp_path, folder):
+    (tmp_path / f"{NAME}.zip").write_bytes(published.zip)
+    with pytest.raises(DataError, match=rf"{NAME}\.zip has md5 .* not {ARCHIVES[f'{NAME}.zip']}.*By hand"):
+        use_existing(tmp_path, NAME, folder)
+    assert not folder.exists()
+    cut = published.zip[:-30]
+    (tmp_path / f"{NAME}.zip").write_bytes(cut)
+    with pytest.raises(DataError, match=rf"{tmp_path}/{NAME}\.zip: the archive cannot be unpacked"):
+        use_existing(tmp_path, NAME, folder, archives={f"{NAME}.zip": md5(cut)})
+    assert_nothing(folder)
+    (tmp_path / f"{NAME}.gz").write_bytes(published.gz)  # of two the right one is taken
+    found = use_existing(tmp_path, NAME, folder, archives=published.archives())
+    assert found["url"].endswith(".gz")
+
+
+def test_existing_file_into_a_folder_that_cannot_be_made(published, tmp_path):
+    (tmp_path / NAME).write_bytes(published.content)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot be written"):
+        use_existing(tmp_path, NAME, tmp_path / "file", expect=EXPECT)
+
+
 def test_other_data_sets_may_have_any_size(published, make_spikes, tmp_path, folder):
     (tmp_path / "mine.h5").write_bytes(published.content)
     use_existing(tmp_path, "mine.h5", folder)
@@ -260,5 +464,6 @@ def test_without_its_libraries_it_says_what_to_install(library, folder):
         "try: fetch('shd_test.h5', sys.argv[1])\n"
         "except DataError as error: print(error)\n"
     )
-    run = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code, folder]
+    run = subprocess.run(command, env=environment(ROOT), capture_output=True, text=True, check=True)
     assert library in run.stdout and "install spsn[pipeline]" in run.stdout

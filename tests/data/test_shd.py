@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
+from spsn.data.checks import faults
 from spsn.data.shd import (
     CHANNELS,
     DATASETS,
@@ -73,6 +74,32 @@ def test_same_spikes_same_bytes(spikes, tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "elsewhere" / "b.h5").read_bytes()
     write_split(tmp_path / "c.h5", with_value(spikes, "times", 0, 0))
     assert (tmp_path / "a.h5").read_bytes() != (tmp_path / "c.h5").read_bytes()
+
+
+def test_what_made_a_file_is_kept(spikes, tmp_path):
+    write_split(tmp_path / "a.h5", spikes)
+    assert read_split(tmp_path / "a.h5").made_by is None
+    write_split(tmp_path / "b.h5", spikes, made_by="spsn: Wörter, seed 0")
+    found = read_split(tmp_path / "b.h5")
+    assert found.made_by == "spsn: Wörter, seed 0" and found.path == str(tmp_path / "b.h5")
+    write_split(tmp_path / "c.h5", found)  # what is read is written again, to the byte
+    assert (tmp_path / "b.h5").read_bytes() == (tmp_path / "c.h5").read_bytes()
+    write_split(tmp_path / "d.h5", spikes, made_by="x" * 100_000)
+    assert read_split(tmp_path / "d.h5").made_by == "x" * 4096
+
+
+def test_a_made_by_of_another_kind_is_left_out(spikes, tmp_path):
+    write_split(tmp_path / "a.h5", spikes)
+    for value in (3, np.array([b"a", b"b"]), "of variable length", h5py.Empty("f4")):
+        with h5py.File(tmp_path / "a.h5", "a") as file:
+            file.attrs["made_by"] = value
+        assert read_split(tmp_path / "a.h5").made_by is None
+
+
+def test_names_of_speakers_are_kept(spikes, tmp_path):
+    named = replace(spikes, meta={"name": np.array(["Zoë", "", "Li"] * 4)})
+    write_split(tmp_path / "a.h5", named)
+    assert read_split(tmp_path / "a.h5").meta["name"].tolist() == ["Zoë", "", "Li"] * 4
 
 
 def test_layout_is_that_of_shd(spikes, tmp_path):
@@ -167,7 +194,7 @@ def test_damage_among_the_spikes_is_a_data_error(spikes, tmp_path):
     write_split(tmp_path / "a.h5", spikes)
     whole = (tmp_path / "a.h5").read_bytes()
     (tmp_path / "a.h5").write_bytes(whole.replace(b"GCOL", b"\0\0\0\0"))
-    with pytest.raises(DataError, match=r"a\.h5: damaged"):
+    with pytest.raises(DataError, match=r"a\.h5: no sound heap at \d+"):
         read_split(tmp_path / "a.h5")
 
 
@@ -246,6 +273,14 @@ def test_limits_themselves_are_allowed():
 def test_expected_counts(expect, wanted, spikes):
     with pytest.raises(DataError, match=wanted):
         check_split(spikes, "a.h5", expect=expect)
+
+
+def test_every_fault_is_listed(spikes):
+    bad = with_value(with_value(with_value(spikes, "labels", 5, 20), "units", 0, 700), "times", -1, 60)
+    found = list(faults(bad, expect=Expectation(8156, 20)))
+    assert [line.split()[0] for line in found] == ["24", "label", "unit", "time"]
+    assert list(faults(replace(bad, class_names=())))[0] == "no class names"
+    assert not list(faults(spikes))
 
 
 def test_a_file_without_samples_is_refused():

@@ -1,5 +1,7 @@
 # What several phases share: the settings file, whether a job needs a GPU, what a block is, what a notebook makes.
 
+Heard = namedtuple("Heard", "tables identity options")
+
 # The configurations laid over the paper's, which Snakefile itself names.
 CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles if str(path) != "config/paper.yaml"]
 CONFIG_VALUES = [
@@ -16,6 +18,14 @@ HTML_REPORT = (
     f"{CONFIG_OPTION} > {RESULTS}/logs/report_html.log 2>&1"
     f" || echo 'report.html could not be made; see {RESULTS}/logs/report_html.log'"
 )
+
+
+def data_note(settings):
+    """What the captions say of data that are not the whole of SHD."""
+    if settings.is_shd:
+        return ""
+    data = "a part of SHD" if settings.is_part_of_shd else f"{settings.dataset_name}, not SHD"
+    return f"Data: {data}; not comparable with the paper."
 
 
 def wants_gpu():
@@ -45,6 +55,33 @@ def block_identity(block):
     """All of the configuration that determines the block's runs, for Snakemake to notice a change."""
     run = grid.run_settings(SETTINGS, block, 0, classes=0, train_digest="", test_digest="")
     return json.dumps(vars(run), sort_keys=True)
+
+
+def heard(settings):
+    """What `spsn hear` is told of the recordings that are the data; None where the data are spikes already."""
+    if settings.dataset == "fsdd":
+        folder, labels = str(layout.FSDD / "recordings"), str(layout.FSDD / "labels.csv")
+        words = [folder, "--labels", labels, "--no-trim", "--classes", *fsdd.CLASS_NAMES]
+        words += ["--source", f"{labels}.source.json"]
+        return Heard([folder, labels, f"{labels}.source.json"], "", shlex.join(words))
+    if not isinstance(settings.dataset, DatasetAudio):
+        return None
+    own = settings.dataset
+    words = [own.audio, "--labels", own.labels, "--seed", str(own.seed)]
+    words += [] if own.trim else ["--no-trim"]
+    words += ["--test-speakers", *own.test_speakers] if own.test_speakers else []
+    tables = [] if "{" in own.labels else [own.labels]
+    return Heard(tables, folder_identity(own.audio), shlex.join(words))
+
+
+def folder_identity(folder):
+    """Names, sizes and times of all files below a folder, as a digest, for Snakemake to notice a change."""
+    found = [
+        (os.path.relpath(path, folder), status.st_size, status.st_mtime_ns)
+        for path in sorted(os.path.join(top, name) for top, _, names in os.walk(folder) for name in names)
+        for status in [os.stat(path)]
+    ]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
 def made_by(name):

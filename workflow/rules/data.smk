@@ -1,9 +1,14 @@
 # From nothing to event stores: check the settings, fetch or make the HDF5 files, bin them, describe them.
 
 FILES = {split: str(layout.data_file(SETTINGS, split)) for split in layout.SPLITS}
-STEPS = grid.time_steps(SETTINGS)
-STORES = {split: [str(layout.store_file(SETTINGS, split, step)) for step in STEPS] for split in layout.SPLITS}
+STEPS = {split: grid.time_steps(SETTINGS, split) for split in layout.SPLITS}
+STORES = {
+    split: [str(layout.store_file(SETTINGS, split, step)) for step in STEPS[split]] for split in layout.SPLITS
+}
 GIVEN = isinstance(SETTINGS.dataset, DatasetFiles)
+DATA_DIR = f"--data-dir {shlex.quote(SETTINGS.data_dir)}" if SETTINGS.data_dir else ""
+SAMPLES = f"{RESULTS}/data/samples.csv"
+RASTERS = f"{RESULTS}/data/rasters.csv"
 SOURCES = [] if GIVEN else [str(layout.source_file(SETTINGS, split)) for split in layout.SPLITS]
 
 
@@ -33,9 +38,56 @@ if SETTINGS.dataset == "shd":
         conda:
             f"../../{ENVIRONMENT}"
         params:
-            data_dir=f"--data-dir {shlex.quote(SETTINGS.data_dir)}" if SETTINGS.data_dir else "",
+            data_dir=DATA_DIR,
+            sources=SETTINGS.shd.sources,
+            archives=[f"{name}={md5}" for name, md5 in SETTINGS.shd.archives.items()],
         shell:
-            "spsn fetch --out {output.data} {params.data_dir} > {log} 2>&1"
+            "spsn fetch --out {output.data} {params.data_dir} --sources {params.sources:q} --archives {params.archives:q}"
+            " > {log} 2>&1"
+
+
+if SETTINGS.dataset == "fsdd":
+
+    rule fetch_fsdd:
+        output:
+            recordings=directory(str(layout.FSDD / "recordings")),
+            labels=str(layout.FSDD / "labels.csv"),
+            source=str(layout.FSDD / "labels.csv.source.json"),
+        log:
+            f"{RESULTS}/logs/fetch_fsdd.log",
+        localrule: True
+        conda:
+            f"../../{ENVIRONMENT}"
+        params:
+            folder=str(layout.FSDD),
+            data_dir=DATA_DIR,
+            archive=SETTINGS.fsdd.archive,
+        shell:
+            "spsn fetch-fsdd --out {params.folder} {params.data_dir} --archive {params.archive:q} > {log} 2>&1"
+
+
+HEARD = heard(SETTINGS)
+if HEARD:
+
+    rule hear:
+        input:
+            labels=HEARD.tables,
+            code=sources.files(sources.HEARING),
+        output:
+            data=[FILES["train"], FILES["test"]],
+            source=SOURCES,
+        log:
+            f"{RESULTS}/logs/hear.log",
+        conda:
+            f"../../{ENVIRONMENT}"
+        threads: workflow.cores or 1
+        resources:
+            mem_mb=4000,
+        params:
+            recordings=HEARD.identity,
+            options=HEARD.options,
+        shell:
+            "spsn hear {params.options} --out {output.data} --workers {threads} > {log} 2>&1"
 
 
 if SETTINGS.dataset == "synthetic-digits":
@@ -63,8 +115,8 @@ if SETTINGS.dataset == "synthetic-digits":
             " --workers {threads} > {log} 2>&1"
 
 
-for step in STEPS:
-    for split in layout.SPLITS:
+for split in layout.SPLITS:
+    for step in STEPS[split]:
 
         rule:
             name:
@@ -87,6 +139,23 @@ for step in STEPS:
                 "spsn events --data {input.data:q} --time-step {params.step} {params.limit} --out {output} > {log} 2>&1"
 
 
+if SETTINGS.golden.weights is not None:
+
+    rule published_weights:
+        output:
+            f"{RESULTS}/golden/weights.json",
+        log:
+            f"{RESULTS}/logs/published_weights.log",
+        localrule: True
+        conda:
+            f"../../{ENVIRONMENT}"
+        params:
+            weights=SETTINGS.golden.weights,
+            folder=str(layout.DATA / "published-weights"),
+        shell:
+            "spsn published-weights --weights {params.weights:q} --folder {params.folder} --out {output} > {log} 2>&1"
+
+
 rule describe:
     input:
         settings=SETTINGS_FILE,
@@ -95,7 +164,9 @@ rule describe:
         train=STORES["train"],
         test=STORES["test"],
     output:
-        f"{RESULTS}/data.json",
+        data=f"{RESULTS}/data.json",
+        samples=SAMPLES,
+        rasters=RASTERS,
     log:
         f"{RESULTS}/logs/describe.log",
     conda:
@@ -106,4 +177,4 @@ rule describe:
         source=("--source " + " ".join(SOURCES)) if SOURCES else "",
     shell:
         "spsn describe --settings {input.settings} --train {input.train} --test {input.test} {params.source}"
-        " --out {output} > {log} 2>&1"
+        " --out {output.data} --out-samples {output.samples} --out-rasters {output.rasters} > {log} 2>&1"

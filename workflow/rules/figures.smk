@@ -6,8 +6,9 @@ ROBUSTNESS = [f"{RESULTS}/robustness/trials.csv", f"{RESULTS}/robustness/test_se
 TIMINGS = [f"{RESULTS}/timing/epoch.csv", f"{RESULTS}/timing/sequence_length.csv"]
 
 REPLICATION = sources.modules("replication") + sources.files(sources.RECORDS)
-FIGURE_NAMES = [f"figure{number}" for number in range(1, 7)]
-TABLE_NAMES = ["table1", "table2", "claims"]
+GOLDEN = [f"{RESULTS}/golden/passes.csv", f"{RESULTS}/golden/about.json"] if SETTINGS.golden.weights else []
+FIGURE_NAMES = ["figure_data", *(f"figure{number}" for number in range(1, 7))]
+TABLE_NAMES = ["table_data", *(["table_golden"] if GOLDEN else []), "table1", "table2", "claims"]
 SHOWN = (".png", ".csv")  # the forms that Snakemake's report shows; the LaTeX report takes the others
 CAPTIONS = {
     name: {"caption": f"../report/{name}.rst", "category": "Figures" if name in FIGURE_NAMES else "Tables"}
@@ -16,6 +17,8 @@ CAPTIONS = {
 
 # notebook: (what it reads, what it makes)
 NOTEBOOKS = {
+    "figure_data": ([SAMPLES, RASTERS, "paper/shd_published.csv"], "figure_data"),
+    "table_data": ([SAMPLES, "paper/shd_published.csv"], "table_data"),
     "figure1_neurons": ([f"{RESULTS}/illustration/neurons.csv"], "figure1"),
     "figure2_loss_modes": ([RUNS, REPORTED], "figure2"),
     "figure3_models": ([RUNS, REPORTED, TIMINGS[0]], "figure3"),
@@ -26,7 +29,8 @@ NOTEBOOKS = {
     "table2_accuracy": ([RUNS, REPORTED], "table2"),
     "claims": ([RUNS, REPORTED, "paper/claims.yaml", *TIMINGS, *ROBUSTNESS], "claims"),
 }
-
+if GOLDEN:
+    NOTEBOOKS["table_golden"] = ([*GOLDEN, "paper/golden.csv"], "table_golden")
 
 FIGURES = [path for name in FIGURE_NAMES for path in made_by(name)]
 TABLES = [path for name in TABLE_NAMES for path in made_by(name)]
@@ -68,6 +72,33 @@ rule robustness:
     shell:
         "exec spsn robustness --settings {input.settings} --test {input.test} --results {params.results}"
         " --out-trials {output.trials} --out-test-set {output.test_set} > {log} 2>&1"
+
+
+if GOLDEN:
+
+    rule golden:
+        input:
+            settings=ancient(SETTINGS_FILE),
+            weights=f"{RESULTS}/golden/weights.json",
+            test=str(layout.golden_store(SETTINGS)),
+            code=sources.files(sources.GOLDEN),
+        output:
+            passes=GOLDEN[0],
+            about=GOLDEN[1],
+        log:
+            f"{RESULTS}/logs/golden.log",
+        conda:
+            f"../../{ENVIRONMENT}"
+        threads: SETTINGS.execution.threads
+        resources:
+            gpu=GPU,
+            mem_mb=8000,
+            runtime=240,
+        params:
+            trials=SETTINGS.golden.trials,
+        shell:
+            "exec spsn golden --settings {input.settings} --weights {input.weights} --test {input.test}"
+            " --out-passes {output.passes} --out-about {output.about} > {log} 2>&1"
 
 
 rule illustrate:

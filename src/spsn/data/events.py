@@ -19,7 +19,6 @@ import logging
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -27,13 +26,21 @@ from safetensors.numpy import save_file
 
 from spsn.data.shd import CHANNELS, SpikeFile
 from spsn.errors import DataError, SettingsError
-from spsn.files import whole_file
+from spsn.files import require_file, whole_file
 
 log = logging.getLogger(__name__)
 
 FORMAT = "spsn-events-1"
 AGAIN = "Remove it and make it again."
-ARRAYS = ("time_bin", "channel", "offsets", "label", "speaker", "length")
+TYPES = {
+    "time_bin": np.uint16,
+    "channel": np.uint16,
+    "offsets": np.int64,
+    "label": np.int64,
+    "speaker": np.uint16,
+    "length": np.int32,
+}
+ARRAYS = tuple(TYPES)
 
 
 def bin_times(times: np.ndarray, time_step_ms: float) -> np.ndarray:
@@ -102,16 +109,23 @@ class EventStore:
     def from_spikes(cls, spikes: SpikeFile, time_step_ms: float, limit: int | None = None) -> "EventStore":
         """Bin and order the spikes of the first `limit` samples (all by default).
 
-        Unsorted times are sorted, with a warning in the log. `spikes` should have passed `shd.check_split`.
-        Raises SettingsError for a time step or a limit that is not positive, DataError as `bin_times` does.
+        Unsorted times are sorted, with a warning in the log that names the file they were read from. `spikes`
+        should have passed `shd.check_split`. Raises SettingsError for a time step or a limit that is not
+        positive, DataError as `bin_times` does, with the file's name.
         """
         if limit is not None and limit < 1:
             raise SettingsError(f"the number of samples must be at least 1, not {limit}")
         n = min(len(spikes), limit or len(spikes))
         offsets = spikes.offsets[: n + 1].copy()
         times = spikes.times[: offsets[-1]]
-        _warn_unsorted(times, offsets)
-        time_bin, channel = bin_times(times, time_step_ms), spikes.units[: offsets[-1]].copy()
+        _warn_unsorted(spikes, n)
+        try:
+            time_bin = bin_times(times, time_step_ms)
+        except DataError as error:
+            raise DataError(
+                f"{_origin(spikes)}: {error}. Use a longer time step, or mend the file."
+            ) from error
+        channel = spikes.units[: offsets[-1]].copy()
         _order(time_bin, channel, offsets)
         return cls(
             time_bin=time_bin,
@@ -128,38 +142,58 @@ class EventStore:
         """Write the store as safetensors, whole or not at all; the same store gives the same bytes."""
         # One metadata entry: the order of several is left to chance by safetensors.
         metadata = {FORMAT: json.dumps(self._settings() | {"digest": self.digest}, sort_keys=True)}
-        with whole_file(path) as part:
+        with whole_file(path) as part:  # tells a full disk from what safetensors says of it
             save_file({name: getattr(self, name) for name in ARRAYS}, part, metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "EventStore":
         """Read a saved store; raises DataError when it is absent, no event store, or not what was saved."""
-        if not Path(path).is_file():
-            raise DataError(f"{path}: no such file. Make it from the data set's HDF5 file first.")
+        require_file(path, "Make it from the data set's HDF5 file first.")
         try:
             with safe_open(path, framework="numpy") as file:
                 settings = json.loads(file.metadata()[FORMAT])
                 digest = settings.pop("digest")
                 arrays = {name: file.get_tensor(name) for name in ARRAYS}
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            store = cls(**arrays, classes=tuple(settings["classes"]), time_step_ms=settings["time_step_ms"])
+            unchanged = store.digest == digest
+        except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}: not a whole event store ({error}). {AGAIN}") from error
-        store = cls(**arrays, classes=tuple(settings["classes"]), time_step_ms=settings["time_step_ms"])
-        if store.digest != digest:
+        if not unchanged:
             raise DataError(f"{path}: contents do not match their digest. {AGAIN}")
+        if not _fits(store):
+            raise DataError(f"{path}: its arrays do not fit one another. {AGAIN}")
         return store
 
     def _settings(self) -> dict:
         return {"classes": list(self.classes), "time_step_ms": self.time_step_ms}
 
 
-def _warn_unsorted(times: np.ndarray, offsets: np.ndarray) -> None:
-    falls = np.flatnonzero(times[1:] < times[:-1]) + 1  # a fall at a sample's first spike is no disorder
-    falls = falls[~np.isin(falls, offsets)]
-    if falls.size:
-        samples = np.unique(np.searchsorted(offsets, falls, side="right") - 1)
+def _fits(store: EventStore) -> bool:
+    """Whether arrays that carry the right digest could have been made here: who wrote both may be wrong."""
+    n, events = len(store.label), len(store.time_bin)
+    sizes = {"offsets": n + 1, "label": n, "speaker": n, "length": n, "time_bin": events, "channel": events}
+    for name, kind in TYPES.items():
+        if getattr(store, name).dtype != kind or getattr(store, name).shape != (sizes[name],):
+            return False
+    ends = store.offsets[0] == 0 and store.offsets[-1] == events and (np.diff(store.offsets) >= 0).all()
+    below = (store.channel < CHANNELS).all() and (
+        (store.label >= 0) & (store.label < len(store.classes))
+    ).all()
+    return bool(ends and below and (store.length == _lengths(store.time_bin, store.offsets)).all())
+
+
+def _origin(spikes: SpikeFile) -> str:
+    return spikes.path or "spikes in memory"
+
+
+def _warn_unsorted(spikes: SpikeFile, n: int) -> None:
+    samples = spikes.unsorted()
+    samples = samples[samples < n]
+    if samples.size:
         log.warning(
-            "%d samples have unsorted spike times (first: sample %d); sorted", samples.size, samples[0]
-        )
+            "%s: %d of %d samples have unsorted spike times (first: sample %d); sorted",
+            _origin(spikes), samples.size, n, samples[0],
+        )  # fmt: skip
 
 
 def _order(time_bin: np.ndarray, channel: np.ndarray, offsets: np.ndarray) -> None:

@@ -1,48 +1,39 @@
 """SHD's files: fetched from where they are published, or taken from where they lie, and checked either way.
 
 The archives are tried source by source, .zip before .gz, until one passes: first the archive's md5 (published
-with norse for .gz, with tonic and spikingjelly for .zip), then, unpacked, the contents (`shd.check_split`).
-The .h5 file's own md5 is not asked for: nobody says that both archives hold the same bytes. Only a file that
-passed everything is renamed into its place; the archive itself lives in a nameless temporary file.
+with norse for .gz, with tonic and spikingjelly for .zip), then, unpacked, the contents (`check_split`). Of a
+file that is fetched the .h5's own md5 is not asked for: norse publishes it, but nobody says that both
+archives hold the same bytes. Only a file that passed everything is renamed into its place.
 
-`requests` brings the bytes, since it can hand them over as they were sent (a .gz must not be decoded on the
-way) and can ask for a part of a file; `tenacity` states in one place which failures are worth another try.
-pooch was the other candidate: it knows one address and one checksum per file, not several archives at several
-sources. They are imported when something is fetched, so that training needs neither.
+`<folder>/.downloads` keeps what was downloaded, whole or in part, for the next try, say when the disk was
+full; it is emptied when the file is accepted, and what proves wrong is removed. How a file is brought over a
+bad line, and why by requests and tenacity, says `spsn.data.download`.
 """
 
-import gzip
-import hashlib
-import importlib
 import logging
 import os
 import shutil
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from pathlib import Path
 
-from spsn.data.shd import SHD_EXPECTED, Expectation, check_split, is_web_page, read_split
+from spsn.data.download import DownloadError, digest_of, download
+from spsn.data.part import held, keeping
+from spsn.data.shd import SHD_EXPECTED, Expectation, check_split, read_split
+from spsn.data.transfer import host_of
+from spsn.data.unpack import MAX_FILE_BYTES, place
+from spsn.dataset_settings import SHD_ARCHIVES as ARCHIVES  # archive: md5
+from spsn.dataset_settings import SHD_SOURCES as SOURCES
 from spsn.errors import DataError
-from spsn.files import whole_file
+from spsn.files import require_file, whole_file
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("https://zenkelab.org/datasets/", "https://compneuro.net/datasets/")
-ARCHIVES = {  # archive: md5, in the order in which they are tried
-    "shd_train.h5.zip": "f3252aeb598ac776c1b526422d90eecb",
-    "shd_train.h5.gz": "d47c9825dee33347913e8ce0f2be08b0",
-    "shd_test.h5.zip": "1503a5064faa34311c398fb0a1ed0a6f",
-    "shd_test.h5.gz": "3062a80ec0c5719404d5b02e166543b1",
+FILES = {  # md5 of what the .gz archives hold, published with norse
+    "shd_train.h5": "8e9877c85f29a28dd353ea6a54402667",
+    "shd_test.h5": "207ad1295a0ab611e22d1734989c254e",
 }
-BLOCK = 1 << 20
-
-
-class _Unusable(Exception):
-    """Why one archive at one source is not taken; the next one is tried."""
+Facts = dict[str, str | int | bool]
 
 
 def fetch(
@@ -53,33 +44,33 @@ def fetch(
     archives: Mapping[str, str] = ARCHIVES,
     expect: Expectation | None = None,
     timeout: float = 30.0,
-    attempts: int = 3,
+    attempts: int = 5,
     pause: float = 1.0,
-) -> dict[str, str | int]:
-    """Download `name` ('shd_train.h5' or 'shd_test.h5') into `folder` and return where it came from.
+) -> Facts:
+    """Bring `name` ('shd_train.h5' or 'shd_test.h5') into `folder` and return where it came from.
 
     `sources` are folders' addresses; `archives` maps archive names, `name` with .zip or .gz behind it, to md5
-    sums; `expect` defaults to what SHD's own files hold. A connection that fails, or is silent for `timeout`
-    seconds, is tried `attempts` times in all, after `pause`, 2 `pause`, ... seconds. The result has `file`,
-    `url`, `md5` of the archive, `sha256` and `bytes` of the file. Raises DataError when no archive gives a
-    good file, with every address tried and the way to place the file by hand; then nothing is left behind.
+    sums. `expect` defaults to what SHD's own files hold where the archive's md5 is a published one, else to
+    nothing in particular: then the md5 alone says what it is. `timeout`, `attempts` and `pause` are those of
+    `download`; a source that does not answer at all is not asked for its other archive. The result has
+    `file`, `url`, `md5` of the archive, `sha256` and `bytes` of the file. Raises DataError when no archive
+    gives a good file, with every address tried and the way to place the file by hand, and when this machine
+    cannot keep it.
     """
-    target = Path(folder) / name
-    expect = expect or SHD_EXPECTED.get(name)
-    failures = []
-    for source in sources:
-        for archive in (a for a in archives if a in (f"{name}.zip", f"{name}.gz")):
-            url = f"{source.rstrip('/')}/{archive}"
+    target, wanted = Path(folder) / name, _archives_of(name, archives)
+    how = {"timeout": timeout, "attempts": attempts, "pause": pause, "hosts": _hosts(sources)}
+    failures, silent = [], set()
+    with keeping(target), _alone(target) as store:
+        for source, archive in _places(store, wanted, sources):
+            if source in silent:
+                continue
             try:
-                with _archive(url, archives[archive], target.parent, timeout, attempts, pause) as packed:
-                    return _place(packed, target, expect) | {"url": url, "md5": archives[archive]}
-            except _Unusable as reason:
-                log.warning("%s: %s", url, reason)
-                failures.append(f"  {url}: {reason}")
-            except OSError as error:  # of this machine: a full disk, a folder that may not be written
-                raise DataError(
-                    f"{target}: cannot be written ({error}). Make room there, or mend its rights."
-                ) from error
+                return _take(source, store / archive, target, wanted[archive], expect, how)
+            except DownloadError as error:
+                log.warning("%s", error)
+                failures.append(f"  {error}")
+                if not error.answered:
+                    silent.add(source)
     tried = "\n".join(failures) or "  nothing: no archive of that name is known"
     raise DataError(f"{target}: could not be fetched. Tried:\n{tried}\n{_by_hand(name, sources)}")
 
@@ -89,122 +80,150 @@ def use_existing(
     name: str,
     folder: str | os.PathLike,
     *,
+    archives: Mapping[str, str] = ARCHIVES,
     expect: Expectation | None = None,
-) -> dict[str, str | int]:
+) -> Facts:
     """Check `name` in `data_dir` and link it into `folder` (a copy where links cannot be made); no network.
 
-    `expect` defaults to what SHD's own files hold, and to nothing in particular for other names. The result
-    has the keys of `fetch`, with a file: address and the md5 of the .h5 file. Raises DataError when the file
-    is absent or refused.
+    Where only an archive of it lies there, that is checked by its md5 in `archives` and unpacked into
+    `folder`. `expect` defaults to what SHD's own files hold if `archives` are the published ones, and to
+    nothing in particular for other archives and names. The result has the keys of `fetch`, with a file:
+    address and the md5 of the .h5 file, or of the archive; for SHD's names also `published_md5`, whether that
+    is one that is published. Raises DataError when the file is absent, is refused, or says that it was made
+    by something else under SHD's name, and when this machine cannot keep it.
     """
-    source, target = (Path(data_dir).expanduser() / name).absolute(), Path(folder) / name
-    if not source.is_file():
-        hint = _by_hand(name, SOURCES) if name in SHD_EXPECTED else "Put it there, or name another folder."
-        raise DataError(f"{source}: no such file, though data_dir names its folder. {hint}")
-    check_split(read_split(source), source, expect=expect or SHD_EXPECTED.get(name))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not (target.exists() and target.samefile(source)):
-        _link(source, target)
-    return _facts(source, name) | {"url": source.as_uri(), "md5": _digest(source, "md5")}
+    home, target = Path(data_dir).expanduser().absolute(), Path(folder) / name
+    source, wanted = home / name, _archives_of(name, archives)
+    expect = expect or _expected(name, wanted)
+    packed = [home / archive for archive in wanted if (home / archive).is_file()]
+    if packed and not source.exists():
+        return _unpack_existing(packed, target, wanted, expect)
+    hint = _by_hand(name, SOURCES) if name in SHD_EXPECTED else "Put it there, or name another folder."
+    require_file(source, f"data_dir names its folder. {hint}")
+    _check_existing(source, name, wanted, expect)
+    facts = _facts(source, name) | {"url": source.as_uri(), "md5": digest_of(source, "md5")}
+    with keeping(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not (target.exists() and target.samefile(source)):
+            _link(source, target)
+    if name not in FILES:
+        return facts
+    published = facts["md5"] == FILES[name]
+    if not published and _is_shd(wanted):
+        log.warning("%s: its contents have SHD's numbers, its md5 is not one that is published", source)
+    return facts | {"published_md5": published}
 
 
-@contextmanager
-def _archive(
-    url: str, md5: str, folder: Path, timeout: float, attempts: int, pause: float
-) -> Iterator[BinaryIO]:
-    """Yield the archive at `url`, whole and with the right md5, as an open file that vanishes afterwards."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        found = _download(url, file, timeout, attempts, pause)
-        if found != md5:
-            file.seek(0)
-            page = is_web_page(file.read(512))
-            raise _Unusable("a web page instead of the archive" if page else f"md5 {found} instead of {md5}")
-        file.seek(0)
-        yield file
+def _places(
+    store: Path, wanted: Mapping[str, str], sources: Sequence[str]
+) -> Iterator[tuple[str | None, str]]:
+    """Sources and archives in the order in which they are tried; None for what an earlier try left whole."""
+    for archive, md5 in wanted.items():
+        if (store / archive).is_file() and digest_of(store / archive, "md5") == md5:
+            yield None, archive
+        else:
+            (store / archive).unlink(missing_ok=True)
+    for source in sources:
+        for archive in wanted:
+            yield source, archive
 
 
-def _download(url: str, file: BinaryIO, timeout: float, attempts: int, pause: float) -> str:
-    """Write what `url` gives into `file`, trying again where that may help; return its md5."""
-    _need_libraries()
-    import requests
-    import tenacity
-    from urllib3.exceptions import HTTPError
-
-    def worth_another(error: BaseException) -> bool:
-        response = getattr(error, "response", None)
-        passing = response is None or response.status_code == 429 or response.status_code >= 500
-        return isinstance(error, requests.RequestException | HTTPError) and passing
-
-    policy = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(worth_another),
-        stop=tenacity.stop_after_attempt(attempts),
-        wait=tenacity.wait_exponential(multiplier=pause, max=30.0),
-        before_sleep=tenacity.before_sleep_log(log, logging.INFO),
-        reraise=True,
-    )
+def _take(
+    source: str | None, packed: Path, target: Path, md5: str, expect: Expectation | None, how: Mapping
+) -> Facts:
+    """Download an archive, unless it is there, and make the file of it. Raises DownloadError where either
+    proves wrong.
+    """
+    url = _bring(source, packed, md5, how)
     try:
-        return policy(_stream, url, file, timeout)
-    except (requests.RequestException, HTTPError) as error:
-        raise _Unusable(str(error)) from error
+        place(packed, packed.parent, target, expect or _expected(target.name, {packed.name: md5}))
+    except DataError as error:  # whatever is wrong with it is wrong with it for ever
+        _clear(packed.parent, packed.name)
+        raise DownloadError(f"{url}: {error}") from error
+    _clear(packed.parent, *_names(target.name))
+    return _facts(target, target.name) | {"url": url, "md5": md5}
 
 
-def _need_libraries() -> None:
-    try:
-        for library in ("requests", "tenacity", "tqdm"):
-            importlib.import_module(library)
-    except ImportError as error:
-        raise DataError(f"{error}. Fetching needs it: install spsn[pipeline].") from error
+def _clear(store: Path, *archives: str) -> None:
+    for archive in archives:
+        for suffix in ("", ".url", ".part", ".part.json"):
+            (store / f"{archive}{suffix}").unlink(missing_ok=True)
 
 
-def _stream(url: str, file: BinaryIO, timeout: float) -> str:
-    """Write the body at `url` into the emptied `file` as it was sent, showing progress; return its md5."""
-    import requests
-    from tqdm import tqdm
-
-    file.seek(0)
-    file.truncate()
-    digest = hashlib.md5(usedforsecurity=False)
-    with requests.get(url, stream=True, timeout=timeout, headers={"Accept-Encoding": "identity"}) as response:
-        response.raise_for_status()
-        total = int(response.headers.get("Content-Length", 0)) or None
-        with tqdm(total=total, desc=url.rsplit("/", 1)[-1], unit="B", unit_scale=True, disable=None) as bar:
-            for block in response.raw.stream(BLOCK, decode_content=False):
-                file.write(block)
-                digest.update(block)
-                bar.update(len(block))
-    return digest.hexdigest()
+def _bring(source: str | None, packed: Path, md5: str, how: Mapping) -> str:
+    """Download an archive, unless it is there, and return its address, noted for another try."""
+    note = packed.with_name(f"{packed.name}.url")
+    if source is None:
+        return note.read_text(encoding="utf-8") if note.is_file() else packed.absolute().as_uri()
+    url = f"{source.rstrip('/')}/{packed.name}"
+    download(url, packed, md5=md5, limit=MAX_FILE_BYTES, **how)
+    note.write_text(url, encoding="utf-8")
+    return url
 
 
-def _place(packed: BinaryIO, target: Path, expect: Expectation | None) -> dict[str, str | int]:
-    """Unpack an archive, check the file, rename it into its place; return its name, sha256 and size."""
-    with whole_file(target) as part:
+def _unpack_existing(
+    packed: Sequence[Path], target: Path, wanted: Mapping[str, str], expect: Expectation | None
+) -> Facts:
+    for path in packed:
+        require_file(path, "Name another folder.")
+    digests = {path: digest_of(path, "md5") for path in packed}
+    right = [path for path, md5 in digests.items() if md5 == wanted[path.name]]
+    if not right:
+        found = "; ".join(f"{path} has md5 {md5}, not {wanted[path.name]}" for path, md5 in digests.items())
+        raise DataError(f"{found}. Download it again. {_by_hand(target.name, SOURCES)}")
+    source = right[0]
+    with keeping(target), _alone(target) as store:
         try:
-            with part.open("wb") as out, _unpacked(packed, target.name) as stream:
-                shutil.copyfileobj(stream, out, BLOCK)
-            check_split(read_split(part), part, expect=expect)
-        except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
-            raise _Unusable(f"the archive cannot be unpacked ({error})") from error
+            place(source, store, target, expect)
         except DataError as error:
-            raise _Unusable(f"unpacked, it is refused: {error}".replace(str(part), target.name)) from error
-        return _facts(part, target.name)
+            raise DataError(f"{source}: {error}") from error
+    facts = _facts(target, target.name) | {"url": source.as_uri(), "md5": digests[source]}
+    return facts | {"published_md5": digests[source] == ARCHIVES.get(source.name)}
+
+
+def _check_existing(source: Path, name: str, wanted: Mapping[str, str], expect: Expectation | None) -> None:
+    spikes = read_split(source)
+    if name in FILES and _is_shd(wanted) and spikes.made_by:
+        raise DataError(
+            f"{source}: is not SHD, though it bears its name: it says of itself {spikes.made_by!r}. "
+            f"Give it as `dataset: {{train: ..., test: ...}}`. {_by_hand(name, SOURCES)}"
+        )
+    check_split(spikes, source, expect=expect)
+
+
+def _names(name: str) -> tuple[str, str]:
+    return f"{name}.zip", f"{name}.gz"
+
+
+def _archives_of(name: str, archives: Mapping[str, str]) -> dict[str, str]:
+    return {archive: archives[archive].lower() for archive in _names(name) if archive in archives}
+
+
+def _is_shd(wanted: Mapping[str, str]) -> bool:
+    """Whether these archives are all as SHD's are published."""
+    return wanted.items() <= ARCHIVES.items()
+
+
+def _expected(name: str, wanted: Mapping[str, str]) -> Expectation | None:
+    return SHD_EXPECTED.get(name) if _is_shd(wanted) else None
+
+
+def _hosts(sources: Sequence[str]) -> set[str]:
+    """Hosts that a redirect may lead to: the sources', each with www. before it or without."""
+    own = {host_of(source).removeprefix("www.") for source in sources}
+    return own | {f"www.{host}" for host in own}
 
 
 @contextmanager
-def _unpacked(packed: BinaryIO, name: str) -> Iterator[BinaryIO]:
-    """Yield the contents of a .gz, or of the one member of a .zip called `name`, whatever its folder."""
-    zipped = packed.read(2) == b"PK"
-    packed.seek(0)
-    if not zipped:
-        with gzip.open(packed) as stream:
-            yield stream
-        return
-    with zipfile.ZipFile(packed) as archive:
-        members = [m for m in archive.namelist() if PurePosixPath(m).name == name]
-        if len(members) != 1:
-            raise _Unusable(f"the archive holds {len(members)} files called {name}")
-        with archive.open(members[0]) as stream:
-            yield stream
+def _alone(target: Path) -> Iterator[Path]:
+    """Keep other processes from fetching `target`; yield the folder for what was downloaded."""
+    store = target.parent / ".downloads"
+    lock = store / f"{target.name}.lock"
+    with held(lock):
+        try:
+            yield store
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -219,17 +238,12 @@ def _link(source: Path, target: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _facts(path: Path, name: str) -> dict[str, str | int]:
-    return {"file": name, "sha256": _digest(path, "sha256"), "bytes": path.stat().st_size}
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+def _facts(path: Path, name: str) -> Facts:
+    return {"file": name, "sha256": digest_of(path, "sha256"), "bytes": path.stat().st_size}
 
 
 def _by_hand(name: str, sources: Sequence[str]) -> str:
     return (
-        f"By hand: download {name}.zip or {name}.gz from {' or '.join(sources)}, unpack it, and set data_dir "
-        f"in the configuration to the folder in which {name} then lies."
+        f"By hand: download {name}.zip or {name}.gz from {' or '.join(sources)} and set data_dir in the "
+        f"configuration to the folder in which it, or {name} unpacked from it, then lies."
     )

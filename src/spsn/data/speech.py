@@ -12,26 +12,30 @@ eSpeak NG (GPL-3.0-or-later) comes with the optional package espeakng-loader and
 
 import importlib.util
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from spsn import provenance, sources
 from spsn.data import espeak
+from spsn.data.audio import trim
 from spsn.data.inner_ear import hear
-from spsn.data.shd import SpikeFile, write_split
+from spsn.data.pieces import Kept, Row, hear_all, key_of
+from spsn.data.shd import write_split
+from spsn.data.spikes import SpikeFile
 from spsn.data.utterances import CLASS_NAMES, SPEAKERS, Utterance, plan
-from spsn.errors import DataError, SpsnError
+from spsn.errors import SpsnError
 
-AUDIBLE = 0.01  # of the peak: -40 dB
-CHUNK = 8  # utterances per task of a worker
+MADE_BY = "synthetic speech (eSpeak NG) through the inner-ear model"
+# what the spikes of an utterance depend on
+CODE = ("data/audio.py", "data/espeak.py", "data/inner_ear.py", "data/membrane.py", "data/speech.py")
+VERSIONS = ("espeakng-loader", "numpy", "scipy", "numba")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,19 +93,12 @@ def _installed() -> tuple[str, Path]:
     return espeakng_loader.get_library_path(), Path(espeakng_loader.get_data_path())
 
 
-def trim(wave: np.ndarray) -> np.ndarray:
-    """Return `wave` (n,) less either end's part that is 40 dB below its peak; DataError for silence."""
-    size = np.abs(wave.astype(np.int32))
-    loud = np.nonzero(size > AUDIBLE * size.max(initial=0))[0]
-    if not len(loud):
-        raise DataError("eSpeak NG said nothing. Reinstall espeakng-loader.")
-    return wave[loud[0] : loud[-1] + 1]
-
-
-def spikes_of(utterances: Sequence[Utterance], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def spikes_of(utterances: Sequence[Utterance], seed: int) -> list[Row]:
     """Return times (E,) float16 seconds and units (E,) uint16 of each utterance: spoken, trimmed, heard."""
     heard = []
     for utterance, spoken in zip(utterances, speak(utterances), strict=True):
+        if not spoken.wave.any():
+            raise SpsnError(f"eSpeak NG said nothing for {utterance.name}. Reinstall espeakng-loader.")
         times, units = hear(trim(spoken.wave), espeak.SAMPLE_RATE, seed=seed, name=utterance.name)
         heard.append((times.astype(np.float16), units))
     return heard
@@ -119,20 +116,21 @@ def make_digits(
 
     `train` and `test` are numbers of samples; `workers` processes share the work and do not change the
     result: equal seeds give equal bytes on one machine with one set of versions. `progress(done, total)`
-    counts utterances. Each file appears whole or not at all. Raises SettingsError for too few samples,
+    counts utterances. What was heard is kept in a hidden folder there until both files stand, so that a run
+    that was stopped goes on; each file appears whole or not at all. Raises SettingsError for too few samples,
     SpsnError without eSpeak NG. Source of the layout: `spsn.data.shd`.
     """
     splits = plan(train, test, seed)
-    rows = hear_all(splits[0] + splits[1], seed, workers, progress)
-    paths = []
-    for utterances, part in zip(splits, (rows[:train], rows[train:]), strict=True):
-        path = Path(folder) / f"synthetic_digits_{utterances[0].split}.h5"
-        write_split(path, _spike_file(utterances, part))
-        paths.append(path)
-    return paths[0], paths[1]
+    paths = tuple(Path(folder) / f"synthetic_digits_{split}.h5" for split in ("train", "test"))
+    kept = Kept(paths[0].with_name(f".{paths[0].stem}.hearing"))
+    rows = hear_utterances(splits[0] + splits[1], seed, workers, progress, kept)
+    for path, utterances, part in zip(paths, splits, (rows[:train], rows[train:]), strict=True):
+        write_split(path, _spike_file(utterances, part), made_by=MADE_BY)
+    kept.remove()
+    return paths
 
 
-def _spike_file(utterances: list[Utterance], rows: list[tuple[np.ndarray, np.ndarray]]) -> SpikeFile:
+def _spike_file(utterances: list[Utterance], rows: list[Row]) -> SpikeFile:
     return SpikeFile.from_rows(
         times=[times for times, _ in rows],
         units=[units for _, units in rows],
@@ -147,38 +145,16 @@ def _spike_file(utterances: list[Utterance], rows: list[tuple[np.ndarray, np.nda
     )
 
 
-def hear_all(
+def hear_utterances(
     utterances: Sequence[Utterance],
     seed: int,
     workers: int,
     progress: Callable[[int, int], None] | None = None,
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return what `spikes_of` returns, by `workers` processes; `progress(done, total)` counts them."""
-    chunks = [utterances[i : i + CHUNK] for i in range(0, len(utterances), CHUNK)]
-    seeds = [seed] * len(chunks)
-    rows: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def gather(parts) -> None:
-        for part in parts:
-            rows.extend(part)
-            if progress:
-                progress(len(rows), len(utterances))
-
-    if workers <= 1:
-        gather(map(spikes_of, chunks, seeds))
-        return rows
-    # spawned, not forked: the caller may already run threads of torch or numba
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(chunks)), context, _end_with_parent) as pool:
-        gather(pool.map(spikes_of, chunks, seeds))
-    return rows
-
-
-def _end_with_parent() -> None:
-    """Let this worker end when the process that started it is killed; it would wait for ever otherwise."""
-
-    def wait() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+    kept: Kept | None = None,
+) -> list[Row]:
+    """Return what `spikes_of` returns, by `workers` processes, going on from what is `kept`."""
+    versions = {name: v for name, v in provenance.versions().items() if name in VERSIONS}
+    keys = [key_of(sources.digest(CODE), versions, seed, astuple(u)) for u in utterances]
+    return hear_all(
+        utterances, keys, partial(spikes_of, seed=seed), workers=workers, kept=kept, progress=progress
+    )

@@ -24,7 +24,7 @@ def obstacle(settings: Settings, experiments: Iterable[str] = TRAINING, timings:
     empty where they can.
     """
     if not settings.is_shd:
-        part = settings.dataset == "shd"
+        part = settings.is_part_of_shd
         return "the data are a part of SHD" if part else f"the data are {settings.dataset_name}, not SHD"
     prefixes = tuple(prefix for timing in timings for prefix in TIMED[timing])
     found = {

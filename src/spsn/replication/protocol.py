@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spsn.settings import DatasetFiles, Settings, to_mapping
+from spsn.settings import DatasetAudio, DatasetFiles, Settings, to_mapping
 
 _NETWORK = {
     "hidden_layers": 3,
@@ -96,8 +96,8 @@ class Difference:
 
 def differences(settings: Settings) -> list[Difference]:
     """Every setting that departs from the full protocol and can change a result, in the protocol's order."""
-    own_files = isinstance(settings.dataset, DatasetFiles)
-    data = f"{settings.dataset_name} (files of one's own)" if own_files else settings.dataset_name
+    own = {DatasetFiles: " (files of one's own)", DatasetAudio: " (recordings of one's own)"}
+    data = settings.dataset_name + own.get(type(settings.dataset), "")
     full, here = flatten(FULL), flatten(to_mapping(settings) | {"dataset": data})
     found: dict[tuple[str, str, str], list[str]] = {}
     for key, value in full.items():

@@ -17,11 +17,12 @@ from spsn.errors import RecordError
 from spsn.files import write_json, write_text
 from spsn.replication import latex
 from spsn.replication.comparable import obstacle
-from spsn.replication.facts import accuracy, claims, data, machine, protocol, robustness, timing
+from spsn.replication.data_table import read_table_data
+from spsn.replication.facts import accuracy, claims, data, golden, machine, protocol, robustness, timing
 from spsn.replication.figures.source import make_command, read_table
 from spsn.replication.protocol import differences
 from spsn.replication.typesetting import build_pdf
-from spsn.settings import DatasetFiles, Settings, to_mapping
+from spsn.settings import Settings, to_mapping
 
 __all__ = ["build_pdf", "write_macros", "write_provenance"]
 
@@ -80,8 +81,11 @@ def write_macros(results: str | Path, settings: Settings, out: str | Path) -> No
     epoch, epoch_switches = timing.epoch_macros(_table(folder, "timing/epoch.csv"))
     length, length_switches = timing.length_macros(_table(folder, "timing/sequence_length.csv"))
     trials, test_set = (_table(folder, f"robustness/{name}.csv") for name in ("trials", "test_set"))
+    samples = read_table_data(folder / "tables/table_data.csv", make_command(folder, "tables/table_data.csv"))
+    authors, golden_switches = golden.golden_macros(folder, settings)
     macros = {
-        **data.data_macros(settings, facts),
+        **authors,
+        **data.data_macros(settings, facts, samples),
         **protocol.protocol_macros(settings, found),
         "Obstacle": latex.escape(obstacle(settings) or latex.ABSENT),
         **runs,
@@ -92,20 +96,14 @@ def write_macros(results: str | Path, settings: Settings, out: str | Path) -> No
         **machine.machine_macros(_read_json(folder, "provenance.json")),
     }
     plan = _plan_switches(settings) | protocol.protocol_switches(settings)
-    plan |= {"reduced": bool(found), "trainedless": protocol.trained_less(found)}
+    plan |= golden_switches | {"reduced": bool(found), "trainedless": protocol.trained_less(found)}
     head = f"% Written by spsn from the result files of configuration {settings.name}. Do not edit.\n"
     write_text(out, head + latex.definitions(macros, plan | chance | epoch_switches | length_switches))
 
 
 def _plan_switches(settings: Settings) -> dict[str, bool]:
     """What kind of data, and whether results may be held against the paper's."""
-    return {
-        "shd": settings.is_shd,
-        "partofshd": settings.dataset == "shd" and not settings.is_shd,
-        "syntheticdigits": settings.dataset == "synthetic-digits",
-        "ownfiles": isinstance(settings.dataset, DatasetFiles),
-        "comparable": not obstacle(settings),
-    }
+    return data.data_switches(settings) | {"comparable": not obstacle(settings)}
 
 
 def _table(folder: Path, name: str) -> pd.DataFrame:

@@ -25,9 +25,10 @@ DEBIAN_PACKAGES = (
 )
 PARTS = (
     "report/macros.tex",
-    *(f"figures/figure{number}.pdf" for number in range(1, 7)),
-    *(f"tables/{name}.tex" for name in ("claims", "table1", "table2")),
+    *(f"figures/figure{name}.pdf" for name in ("_data", *range(1, 7))),
+    *(f"tables/{name}.tex" for name in ("claims", "table_data", "table1", "table2")),
 )
+OPTIONAL = ("tables/table_golden.tex",)  # only where the authors' own networks were tried
 _LATEXMK = ("latexmk", "-norc", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-file-line-error")
 _TECTONIC = ("tectonic", "--keep-logs", "--chatter", "minimal")
 _TIMEOUT = 600  # seconds; latexmk needs a few, tectonic fetches its packages the first time
@@ -37,15 +38,15 @@ _LOG_LINES = 25
 def build_pdf(results: str | Path, tex_source: str | Path, out_pdf: str | Path) -> None:
     """Typeset report.tex with macros, tables and figures of `results` into `out_pdf`, which appears whole.
 
-    `tex_source` has references.bib beside it. Raises `RecordError` for a missing part of the results,
-    `SpsnError` where there is no TeX, or with TeX's own words where it fails.
+    `tex_source` has golden.tex and references.bib beside it. Raises `RecordError` for a missing part of the
+    results, `SpsnError` where there is no TeX, or with TeX's own words where it fails.
     """
     results, tex_source = Path(results), Path(tex_source)
-    sources = (tex_source, tex_source.with_name("references.bib"))
+    sources = (tex_source, *(tex_source.with_name(name) for name in ("golden.tex", "references.bib")))
     _require(results, sources)
     command = [*_tex(), tex_source.name]
     with tempfile.TemporaryDirectory(prefix="spsn-report-") as build:
-        for name in PARTS:
+        for name in (*PARTS, *(name for name in OPTIONAL if (results / name).is_file())):
             (Path(build) / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(results / name, Path(build) / name)
         folder = Path(build) / "report"

@@ -1,5 +1,6 @@
-"""Figures 1 to 6 of the paper, drawn from the CSV files below `results/<name>/` alone."""
+"""Figures 1 to 6 of the paper and one of the data, drawn from the CSV files below `results/<name>/` alone."""
 
+from spsn.replication.figures.data import figure_data
 from spsn.replication.figures.loss_modes import figure2
 from spsn.replication.figures.models import figure3
 from spsn.replication.figures.neurons import figure1
@@ -17,5 +18,6 @@ __all__ = [
     "figure4",
     "figure5",
     "figure6",
+    "figure_data",
     "open_results",
 ]

@@ -48,9 +48,12 @@ class Source:
     settings: Settings
     context: Context
 
-    def table(self, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
-        """The CSV file `name`. Raises `RecordError` if it is absent, damaged or lacks one of `columns`."""
-        return read_table(self.folder / name, columns, how=make_command(self.folder, name))
+    def table(self, name: str, columns: Sequence[str] = (), **options: Any) -> pd.DataFrame:
+        """The CSV file `name`; `options` are `pandas.read_csv`'s.
+
+        Raises `RecordError` if it is absent, damaged or lacks one of `columns`.
+        """
+        return read_table(self.folder / name, columns, how=make_command(self.folder, name), **options)
 
 
 def open_results(results: str | Path, reported: str | Path = "paper/reported.csv") -> Source:

@@ -1,0 +1,166 @@
+"""A file that is still arriving: `<target>.part`, what is known of it beside, and a lock against others.
+
+`<target>.part` holds the file's first bytes, as many as have come; `<target>.part.json` says of which address
+and which version of the file they are, so that another process can go on where this one was cut off. The lock
+(flock) lies on the part itself and ends with the process, however that ends.
+"""
+
+import errno
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from io import FileIO
+from pathlib import Path
+
+from spsn.errors import DataError
+
+log = logging.getLogger(__name__)
+
+NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # what a file system without locks answers
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Of which file the bytes are: its address, its version (a strong ETag, else Last-Modified), its length
+    in bytes; None where the server does not say.
+    """
+
+    url: str
+    version: str | None = None
+    length: int | None = None
+
+
+class Part:
+    """The first bytes of a file. `origin` is None where nothing is known of them."""
+
+    def __init__(self, path: Path, file: FileIO) -> None:
+        self.path, self._file = path, file
+        self._beside = path.with_name(f"{path.name}.json")
+        self.origin = _read_origin(self._beside)
+
+    @property
+    def size(self) -> int:
+        """How many bytes have come."""
+        return os.fstat(self._file.fileno()).st_size
+
+    def begin(self, origin: Origin) -> None:
+        """Let go of what has come: from here on it is another file, or the same one from its first byte."""
+        self._file.truncate(0)
+        self.note(origin)
+
+    def note(self, origin: Origin) -> None:
+        """Write down of which file the bytes are.
+
+        Written in place: a torn note is as good as none, and a process that is killed leaves nothing else.
+        """
+        self.origin = origin
+        self._beside.write_text(json.dumps(asdict(origin)), encoding="utf-8")
+
+    def append(self, block: bytes) -> None:
+        """Add what came; nothing waits in a buffer that a killed process would take with it."""
+        rest = memoryview(block)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def discard(self) -> None:
+        """Let go of everything."""
+        self._file.truncate(0)
+        self._beside.unlink(missing_ok=True)
+        self.origin = None
+
+    def finish(self, target: Path) -> None:
+        """Rename the whole file into its place."""
+        os.replace(self.path, target)
+        self._beside.unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        """Leave no empty part behind."""
+        with suppress(OSError):
+            if _is(self._file, self.path) and not self.size:
+                self._beside.unlink(missing_ok=True)
+                self.path.unlink()
+
+
+@contextmanager
+def part_of(target: Path) -> Iterator[tuple[Part, bool]]:
+    """Yield the part of `target`, and whether another process had to be waited for.
+
+    An empty part does not stay.
+    """
+    path = target.with_name(f"{target.name}.part")
+    with held(path) as (file, waited):
+        part = Part(path, file)
+        try:
+            yield part, waited
+        finally:
+            part.leave()
+
+
+@contextmanager
+def keeping(target: Path) -> Iterator[None]:
+    """Say as a DataError what this machine has against `target`: a full disk, a folder not to be written."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{target}: cannot be written ({error}). Make room there, or mend its rights, and try again: "
+            "what was downloaded is kept."
+        ) from error
+
+
+@contextmanager
+def held(path: Path) -> Iterator[tuple[FileIO, bool]]:
+    """Hold the file `path`, made where it is absent, against other processes, and append to it.
+
+    Yields it and whether the lock had to be waited for. The holder may rename or remove the file: whoever
+    waited for it then finds that it is no longer `path`, and takes what is.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    waited = False
+    while True:
+        with open(path, "r+b", buffering=0, opener=_open) as file:
+            waited = _lock(file, path) or waited
+            if _is(file, path):
+                yield file, waited
+                return
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT | os.O_APPEND, 0o666)
+
+
+def _lock(file: FileIO, path: Path) -> bool:
+    """Take the lock on an open file; whether that meant to wait."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.warning("%s: another process is at work on it; waiting until it ends", path)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return True
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        log.warning("%s: this file system has no locks (%s); fetch one file by one process", path, error)
+    return False
+
+
+def _is(file: FileIO, path: Path) -> bool:
+    """Whether an open file is still the one called `path`."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _read_origin(path: Path) -> Origin | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        origin = Origin(found["url"], found["version"], found["length"])
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return None
+    kinds = ((origin.url, str), (origin.version, str | None), (origin.length, int | None))
+    return origin if all(isinstance(value, kind) for value, kind in kinds) else None

@@ -1,0 +1,79 @@
+"""Make a file of spikes of its .zip or .gz archive: unpacked within a limit, checked, put into its place."""
+
+import gzip
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from spsn.data.shd import Expectation, check_split, read_split
+from spsn.errors import DataError
+
+MAX_FILE_BYTES = 4 << 30  # SHD's larger file has about a tenth of that
+BLOCK = 1 << 20
+DAMAGE = (
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,  # a password; a way of packing that zipfile does not know
+)
+
+
+def place(packed: Path, store: Path, target: Path, expect: Expectation | None) -> None:
+    """Unpack an archive below `store`, check the file, rename it into its place. Raises DataError for
+    contents that are wrong.
+    """
+    fresh = store / target.name  # always the same: what a killed process left is written over
+    try:
+        unpack(packed, target.name, fresh)
+        check_split(read_split(fresh), fresh, expect=expect)
+        os.replace(fresh, target)
+    except DataError as error:
+        raise DataError(str(error).replace(str(fresh), f"unpacked, it is refused: {target.name}")) from error
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def unpack(packed: Path, name: str, target: Path) -> None:
+    """Write the contents of a .gz, or of the one member of a .zip called `name` in any folder, to `target`.
+
+    Raises DataError, without the paths, for an archive that is damaged, holds no such file, or would give
+    more than MAX_FILE_BYTES. What was written until then stays: it is the caller's.
+    """
+    try:
+        with packed.open("rb") as file, _contents(file, name) as contents, target.open("wb") as out:
+            size = 0
+            while block := contents.read(BLOCK):
+                size += len(block)
+                _check_size(size)
+                out.write(block)
+    except DAMAGE as error:
+        raise DataError(f"the archive cannot be unpacked ({error})") from error
+
+
+@contextmanager
+def _contents(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
+    zipped = file.read(2) == b"PK"
+    file.seek(0)
+    if not zipped:
+        with gzip.open(file) as stream:
+            yield stream
+        return
+    with zipfile.ZipFile(file) as archive:
+        members = [m for m in archive.infolist() if PurePosixPath(m.filename).name == name]
+        if len(members) != 1:
+            raise DataError(f"the archive holds {len(members)} files called {name}")
+        _check_size(members[0].file_size)
+        with archive.open(members[0]) as stream:
+            yield stream
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise DataError(
+            f"the archive would unpack to {size} bytes or more, over MAX_FILE_BYTES = {MAX_FILE_BYTES}"
+        )
