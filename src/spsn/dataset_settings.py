@@ -17,6 +17,10 @@ SHD_ARCHIVES = {  # in the order in which they are tried
     "shd_test.h5.zip": "1503a5064faa34311c398fb0a1ed0a6f",
     "shd_test.h5.gz": "3062a80ec0c5719404d5b02e166543b1",
 }
+SHD_FILES = {  # md5 of what the .gz archives hold, given by norse; whether the .zip hold the same is not known
+    "shd_train.h5": "8e9877c85f29a28dd353ea6a54402667",
+    "shd_test.h5": "207ad1295a0ab611e22d1734989c254e",
+}
 OTHER_ARCHIVES = "files under SHD's names"  # what data are called that come from archives of other md5 sums
 FSDD_ARCHIVE = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz"
 

@@ -25,6 +25,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from spsn.data.download import DownloadError, download
 from spsn.data.shd import CHANNELS
 from spsn.errors import DataError, RecordError
 from spsn.files import write_json
@@ -89,8 +90,6 @@ def fetch_weights(
     for file in files:
         target, url = Path(folder) / file.path, base + file.path
         if _digest(target) != file.sha256:
-            from spsn.data.download import download  # needs packages that training does not
-
             download(url, target, sha256=file.sha256, limit=LARGEST, **how)
         facts.append(_facts(file, target, url))
     return facts
@@ -137,9 +136,7 @@ def obtain(
         found["files"] = (
             fetch_weights(folder, files=files, **how) if fetching else use_weights(weights, files=files)
         )
-    except DataError as error:
-        if not fetching:
-            raise
+    except DownloadError as error:
         found |= {"available": False, "reason": str(error), "files": []}
     write_json(manifest, found)
     return found["available"]

@@ -1,6 +1,7 @@
 """Downloads over lines and from servers that fail in every way, from a web server on this machine."""
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -28,7 +29,7 @@ from spsn.errors import DataError
 BODY = random.Random(7).randbytes(200_000)
 OTHER = random.Random(8).randbytes(200_000)
 ETAG = {"ETag": '"1"'}
-HOW = {"timeout": 0.2, "pause": 0.0}
+HOW = {"timeout": 5.0, "pause": 0.0}
 CODE = (
     "import sys, logging\n"
     "logging.basicConfig(level='INFO')\n"
@@ -153,7 +154,7 @@ def test_tries_that_bring_something_do_not_count(server, target, monkeypatch):
 def test_a_server_that_fails_is_given_up_after_some_tries(how, server, target):
     server.serve("/file.bin", b"", declared=None if how.get("status") else len(BODY), **how)
     with pytest.raises(DownloadError, match=r"file\.bin: .*\(3 tries\)") as caught:
-        bring(server, target, attempts=3)
+        bring(server, target, attempts=3, timeout=0.2)
     assert caught.value.answered == ("drop" not in how)
     assert len(server.asked) == 3 and not lies(target)
 
@@ -303,6 +304,26 @@ def test_a_rest_that_does_not_fit_starts_anew(span, server, target):
     assert server.ranges() == ["bytes=150000-", None]
 
 
+def test_a_server_that_answers_another_range_is_not_asked_for_one_again(server, target):
+    leave_part(target, f"{server.url}/file.bin", 150_000)
+    server.serve("/file.bin", BODY, status=206, headers={"Content-Range": "bytes 0-199999/200000"})
+    server.serve("/file.bin", BODY, headers=ETAG, cut=170_000)
+    server.serve("/file.bin", BODY, headers=ETAG)
+    bring(server, target)
+    assert_whole(target)
+    assert server.ranges() == ["bytes=150000-", None, None]
+
+
+def test_a_server_may_send_less_than_the_rest(server, target):
+    leave_part(target, f"{server.url}/file.bin", 150_000)
+    span = {"Content-Range": "bytes 150000-159999/200000"}
+    server.serve("/file.bin", BODY[150_000:160_000], status=206, headers=ETAG | span)
+    server.serve("/file.bin", BODY, ranges=True, headers=ETAG)
+    bring(server, target)
+    assert_whole(target)
+    assert server.ranges() == ["bytes=150000-", "bytes=160000-"]
+
+
 def test_a_part_that_is_whole_but_for_its_name(server, target):
     leave_part(target, f"{server.url}/file.bin", len(BODY))
     bring(server, target)
@@ -342,6 +363,16 @@ def test_a_joined_file_that_stays_wrong_is_given_up(server, target):
     with pytest.raises(DownloadError, match=f"md5 {md5(OTHER)}"):
         bring(server, target, md5=md5(BODY))
     assert server.ranges() == ["bytes=150000-", None] and not lies(target)
+
+
+def test_a_wrong_file_that_came_whole_is_not_brought_once_more(server, target):
+    """Though it was preceded by a part."""
+    leave_part(target, f"{server.url}/file.bin", 150_000)
+    server.serve("/file.bin", BODY, ranges=True, headers=ETAG, cut=1000)
+    server.serve("/file.bin", OTHER)
+    with pytest.raises(DownloadError, match=f"md5 {md5(OTHER)}"):
+        bring(server, target, md5=md5(BODY))
+    assert server.ranges() == ["bytes=150000-", "bytes=151000-"] and not lies(target)
 
 
 @pytest.mark.parametrize("note", ["", "{", "[]", '{"url": 1, "version": null, "length": 3}', None])
@@ -436,6 +467,19 @@ def test_a_log_shows_life(server, target, monkeypatch, capsys):
     assert all(line.startswith("file.bin: ") for line in lines)
 
 
+def test_a_terminal_shows_a_bar(server, target, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    leave_part(target, f"{server.url}/file.bin", 150_000)
+    server.serve("/file.bin", BODY, ranges=True, headers=ETAG)
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    bring(server, target)
+    first, *_, last = screen.getvalue().split("\r")[1:]
+    assert first.startswith("file.bin:  75%") and last.startswith("file.bin: 100%")
+
+
 def start(url: str, target: Path, digest: str = "", before: str = "") -> subprocess.Popen:
     command = [sys.executable, "-c", before + CODE, url, str(target), digest]
     return subprocess.Popen(command, env=environment(ROOT), text=True, stderr=subprocess.PIPE)
@@ -487,6 +531,40 @@ def test_two_threads_at_once(server, target):
     for thread in threads:
         thread.join()
     assert_whole(target)
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="needs /proc/locks")
+def test_whoever_waited_holds_what_is_there_then(tmp_path):
+    """The file that was waited for is gone when its holder lets it go."""
+    path, held = tmp_path / "lock", []
+
+    def wait() -> None:
+        with part.held(path) as (file, waited):
+            held.append(waited and os.path.samestat(os.fstat(file.fileno()), path.stat()))
+
+    with part.held(path):
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        wait_for(lambda: f" {path.stat().st_ino} " in blocked_locks())
+        path.unlink()
+    waiter.join()
+    assert held == [True]
+
+
+def blocked_locks() -> str:
+    """Inodes of the locks that somebody waits for."""
+    lines = Path("/proc/locks").read_text().splitlines()
+    return "".join(f" {line.split()[6].rpartition(':')[2]} " for line in lines if " -> " in line)
+
+
+def test_a_write_that_takes_only_some_bytes_is_gone_on_with(tmp_path):
+    class Narrow(io.FileIO):
+        def write(self, block):
+            return super().write(block[:3])
+
+    with Narrow(tmp_path / "x.part", "w") as file:
+        part.Part(tmp_path / "x.part", file).append(BODY[:100])
+    assert (tmp_path / "x.part").read_bytes() == BODY[:100]
 
 
 def test_a_full_disk_keeps_what_came(server, target):

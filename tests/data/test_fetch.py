@@ -184,7 +184,7 @@ def test_a_server_that_falls_silent_is_left_for_the_next(published, server, fold
     server.serve("/first/shd_test.h5.zip", half, declared=whole, stall=True)
     server.serve("/first/shd_test.h5.gz", b"", declared=whole, stall=True)
     server.serve("/second/shd_test.h5.zip", published.zip)
-    assert "/second/" in published.fetch(server, folder, timeout=0.2, attempts=1)["url"]
+    assert "/second/" in published.fetch(server, folder, timeout=0.4, attempts=1)["url"]
     assert_placed(folder, published.content)
 
 
@@ -293,6 +293,14 @@ def test_what_was_downloaded_is_kept_when_the_disk_is_full(published, server, fo
     assert published.fetch(server, folder)["url"] == f"{server.url}/first/{NAME}.zip"
     assert server.asked == asked
     assert_placed(folder, published.content)
+
+
+def test_a_wrong_archive_that_lies_there_is_removed(published, server, folder):
+    (folder / ".downloads").mkdir(parents=True)
+    (folder / ".downloads" / f"{NAME}.zip").write_bytes(published.zip[:-1])
+    with pytest.raises(DataError, match="404"):
+        published.fetch(server, folder)
+    assert_nothing(folder)
 
 
 def test_what_a_killed_process_left_is_in_nobodys_way(published, server, folder):

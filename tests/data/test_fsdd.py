@@ -1,4 +1,4 @@
-"""The Free Spoken Digit Dataset: fetched from a web server on this machine or taken from a folder, and checked."""
+"""The Free Spoken Digit Dataset: fetched from a web server here or taken from a folder, and checked."""
 
 import csv
 import hashlib

@@ -84,6 +84,11 @@ def folder_identity(folder):
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
+def verbatim(value):
+    """A parameter in which braces are no wildcards."""
+    return lambda wildcards: value
+
+
 def made_by(name):
     """What a notebook makes: a figure as PDF and PNG, or a table as CSV and TeX."""
     folder, endings = ("figures", ("pdf", "png")) if name.startswith("figure") else ("tables", ("csv", "tex"))

@@ -38,8 +38,8 @@ if SETTINGS.dataset == "shd":
         conda:
             f"../../{ENVIRONMENT}"
         params:
-            data_dir=DATA_DIR,
-            sources=SETTINGS.shd.sources,
+            data_dir=verbatim(DATA_DIR),
+            sources=verbatim(SETTINGS.shd.sources),
             archives=[f"{name}={md5}" for name, md5 in SETTINGS.shd.archives.items()],
         shell:
             "spsn fetch --out {output.data} {params.data_dir} --sources {params.sources:q} --archives {params.archives:q}"
@@ -60,8 +60,8 @@ if SETTINGS.dataset == "fsdd":
             f"../../{ENVIRONMENT}"
         params:
             folder=str(layout.FSDD),
-            data_dir=DATA_DIR,
-            archive=SETTINGS.fsdd.archive,
+            data_dir=verbatim(DATA_DIR),
+            archive=verbatim(SETTINGS.fsdd.archive),
         shell:
             "spsn fetch-fsdd --out {params.folder} {params.data_dir} --archive {params.archive:q} > {log} 2>&1"
 
@@ -85,7 +85,7 @@ if HEARD:
             mem_mb=4000,
         params:
             recordings=HEARD.identity,
-            options=HEARD.options,
+            options=verbatim(HEARD.options),
         shell:
             "spsn hear {params.options} --out {output.data} --workers {threads} > {log} 2>&1"
 
@@ -150,7 +150,7 @@ if SETTINGS.golden.weights is not None:
         conda:
             f"../../{ENVIRONMENT}"
         params:
-            weights=SETTINGS.golden.weights,
+            weights=verbatim(SETTINGS.golden.weights),
             folder=str(layout.DATA / "published-weights"),
         shell:
             "spsn published-weights --weights {params.weights:q} --folder {params.folder} --out {output} > {log} 2>&1"

@@ -6,7 +6,8 @@ file that is fetched the .h5's own md5 is not asked for: norse publishes it, but
 archives hold the same bytes. Only a file that passed everything is renamed into its place.
 
 `<folder>/.downloads` keeps what was downloaded, whole or in part, for the next try, say when the disk was
-full; it is emptied when the file is accepted, and what proves wrong is removed. How a file is brought over a
+full; it is emptied when the file is accepted, and what proves wrong is removed. Only a process that is killed
+leaves its lock there, or a file half unpacked; the next one takes these over. How a file is brought over a
 bad line, and why by requests and tenacity, says `spsn.data.download`.
 """
 
@@ -23,16 +24,13 @@ from spsn.data.shd import SHD_EXPECTED, Expectation, check_split, read_split
 from spsn.data.transfer import host_of
 from spsn.data.unpack import MAX_FILE_BYTES, place
 from spsn.dataset_settings import SHD_ARCHIVES as ARCHIVES  # archive: md5
+from spsn.dataset_settings import SHD_FILES as FILES  # file: md5
 from spsn.dataset_settings import SHD_SOURCES as SOURCES
 from spsn.errors import DataError
 from spsn.files import require_file, whole_file
 
 log = logging.getLogger(__name__)
 
-FILES = {  # md5 of what the .gz archives hold, published with norse
-    "shd_train.h5": "8e9877c85f29a28dd353ea6a54402667",
-    "shd_test.h5": "207ad1295a0ab611e22d1734989c254e",
-}
 Facts = dict[str, str | int | bool]
 
 

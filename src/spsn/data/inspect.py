@@ -18,13 +18,11 @@ from spsn.data.checks import SHD_EXPECTED, faults
 from spsn.data.events import EventStore
 from spsn.data.shd import SpikeFile, read_split
 from spsn.dataset_settings import SHD_ARCHIVES as ARCHIVES
+from spsn.dataset_settings import SHD_FILES
 from spsn.errors import DataError, SettingsError
 from spsn.files import require_file
 
-SHD_MD5 = {
-    "8e9877c85f29a28dd353ea6a54402667": "shd_train.h5",
-    "207ad1295a0ab611e22d1734989c254e": "shd_test.h5",
-}
+SHD_MD5 = {md5: name for name, md5 in SHD_FILES.items()}
 HDF5, ARCHIVE, STORE, RECORDING, UNKNOWN = "spikes", "archive", "event store", "recording", "unknown"
 PICTURES = (".png", ".pdf")
 
