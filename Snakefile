@@ -16,7 +16,7 @@ from collections import namedtuple
 from snakemake.utils import min_version, validate
 
 from spsn import grid, layout, sources
-from spsn.data import fsdd
+from spsn.data import fsdd, listings
 from spsn.errors import SettingsError
 from spsn.settings import DatasetAudio, DatasetFiles, from_mapping, to_mapping
 
@@ -28,7 +28,7 @@ configfile: "config/paper.yaml"
 
 try:
     SETTINGS = from_mapping(config)
-    layout.check_data_dir(SETTINGS)
+    layout.check_given(SETTINGS)
 except SettingsError as error:
     sys.exit(f"spsn: {error}")
 validate(config, "workflow/schemas/config.schema.json")
@@ -64,6 +64,7 @@ rule data:
         STORES["train"],
         STORES["test"],
         f"{RESULTS}/data.json",
+        [f"{RESULTS}/golden/weights.json"] if SETTINGS.golden.weights else [],
 
 
 rule train:
@@ -93,4 +94,4 @@ localrules:
 
 onsuccess:
     if os.path.exists(f"{RESULTS}/report/report.pdf"):
-        shell(HTML_REPORT)
+        shell("{HTML_REPORT}")  # not to be formatted itself: it may hold braces

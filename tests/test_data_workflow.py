@@ -23,6 +23,7 @@ from spsn.data.shd import SpikeFile, read_split, write_split
 
 FULL = os.environ.get("SPSN_FULL_DIGITS")  # a folder with 10,420 synthetic digits
 FSDD = os.environ.get("SPSN_FSDD")
+WEIGHTS = os.environ.get("SPSN_WEIGHTS")
 SHARE = 40  # every 40th recording of FSDD
 
 
@@ -80,7 +81,7 @@ def test_from_archives_on_a_bad_line_to_event_stores(project, server, tmp_path):
         server.serve(f"/mirror/shd_{split}.h5.gz", content, ranges=True, headers={"ETag": f'"{split}"'})
     configure(project, dataset="shd", shd={"sources": [f"{server.url}/mirror/"], "archives": archives})
 
-    snakemake(project, "data", "-n")
+    assert snakemake(project, "data", "-n").returncode == 0
     assert server.asked == []  # planning asks nobody
     make_data(project)
     assert server.sent < 1.1 * sum(map(len, packed.values()))  # taken up where the line broke
@@ -95,6 +96,9 @@ def test_from_archives_on_a_bad_line_to_event_stores(project, server, tmp_path):
     assert len(store) == (2264 if FULL else 40)
     asked = len(server.asked)
     assert "Nothing to be done" in make_data(project) and len(server.asked) == asked
+    # where else they might come from is no reason to clear away and fetch what is there
+    configure(project, data_dir="nowhere", shd={"sources": ["http://127.0.0.1:9/"], "archives": archives})
+    assert "rule fetch" not in make_data(project)
 
 
 def test_what_cannot_be_fetched_ends_with_words_and_nothing_else(project, server):
@@ -105,8 +109,24 @@ def test_what_cannot_be_fetched_ends_with_words_and_nothing_else(project, server
     assert not [p for p in (project / "results/data/shd").rglob("*") if p.suffix == ".h5"]
 
 
-def test_a_folder_of_files_needs_no_network(project):
-    """Files that say themselves that they are something else are not taken for SHD."""
+def test_a_folder_of_archives_needs_no_network(project, server, tmp_path):
+    packed = {
+        f"shd_{split}.h5.gz": gzip.compress(spikes_of(split, tmp_path), 1, mtime=0)
+        for split in ("train", "test")
+    }
+    archives = {name: hashlib.md5(content).hexdigest() for name, content in packed.items()}
+    (project / "my data").mkdir()
+    for name, content in packed.items():
+        (project / "my data" / name).write_bytes(content)
+    shd = {"sources": [f"{server.url}/"], "archives": archives}
+    configure(project, dataset="shd", data_dir="my data", shd=shd)
+    make_data(project)
+    assert server.asked == []
+    facts = json.loads((project / "results/tiny/data.json").read_text())
+    assert facts["source"]["shd_train.h5"]["url"].startswith("file:")
+
+
+def test_files_that_say_themselves_that_they_are_others_are_not_taken_for_shd(project):
     mine = project / "mine"
     for split in ("train", "test"):
         write_split(mine / f"shd_{split}.h5", make_words(40, 20, 3), made_by="spsn: words")
@@ -165,18 +185,69 @@ def test_recordings_of_ones_own(project):
     assert (made / "tones_train.h5").read_bytes() != (project / "own_train.h5").read_bytes()
 
 
-def test_recordings_that_are_not_there(project):
-    configure(project, dataset={"audio": "nowhere", "labels": PATTERN, "test_speakers": ["ben"]})
-    log = refuse(project, "hear.log")
-    assert "nowhere" in log and "Traceback" not in log
-
-
 def test_recordings_named_by_a_pattern(project):
     """Its braces are no wildcards of the workflow."""
     recordings(project / "tones")
     configure(project, dataset={"audio": "tones", "labels": PATTERN, "test_speakers": ["ben"], "trim": False})
     make_data(project)
     assert json.loads((project / "results/tiny/data.json").read_text())["splits"]["test"]["samples"] == 4
+
+
+@pytest.mark.parametrize(
+    ("dataset", "key"),
+    [
+        ({"train": "words_train.h5", "test": "gone.h5"}, "dataset.test is gone.h5"),
+        ({"audio": "nowhere", "labels": PATTERN}, "dataset.audio is nowhere"),
+    ],
+)
+def test_what_is_given_and_not_there_is_missed_whatever_results_stand(dataset, key, project):
+    make_data(project)
+    configure(project, dataset=dataset)
+    done = snakemake(project, "data")
+    assert done.returncode != 0 and key in done.stdout and "Traceback" not in done.stdout
+
+
+def test_recordings_without_a_test_file(project):
+    recordings(project / "tones")
+    configure(project, dataset={"audio": "tones", "labels": PATTERN})
+    log = refuse(project, "hear.log")
+    assert "test_speakers" in log.replace("-", "_") and "Traceback" not in log
+
+
+def test_mappings_on_the_command_line_reach_the_end(project):
+    """Their braces stand in the commands that the workflow writes."""
+    report = project / "results/tiny/report/report.pdf"
+    report.parent.mkdir(parents=True)
+    report.write_bytes(b"%PDF")  # for the last step, which then makes Snakemake's own report, or says so
+    command = ["snakemake", "--cores", "2", "data", "--configfile", "tiny.yaml"]
+    dataset = '{"train": "words_test.h5", "test": "words_train.h5", "name": "turned"}'
+    done = run_python(project, *command, "--config", f"dataset={dataset}")
+    assert done.returncode == 0 and "NameError" not in done.stdout, done.stdout
+    assert json.loads((project / "results/tiny/data.json").read_text())["dataset"] == "turned"
+
+
+@pytest.mark.skipif(not WEIGHTS, reason="needs SPSN_WEIGHTS, the folder of the authors' published weights")
+def test_the_authors_weights_in_the_workflow(project):
+    """Words that they do not know: the check is not made, and the table says why."""
+    configure(project, golden={"weights": WEIGHTS, "trials": 1})
+    done = snakemake(project, "results/tiny/tables/table_golden.csv")
+    assert done.returncode == 0, done.stdout
+    about = json.loads((project / "results/tiny/golden/about.json").read_text())
+    assert not about["made"] and "class 0" in about["reason"]
+    assert "not made" in (project / "results/tiny/tables/table_golden.tex").read_text()
+    assert (project / "results/tiny/events/test_1ms.safetensors").is_file()
+
+
+@pytest.mark.skipif(not FSDD, reason="needs SPSN_FSDD, a folder with the release's archive and its spikes")
+def test_fsdd_is_fetched_and_labelled_by_the_workflow(project, server):
+    packed = next(Path(FSDD).glob("free-spoken-digit-dataset-*.tar.gz"))
+    server.serve("/v1.tar.gz", packed.read_bytes())
+    configure(project, dataset="fsdd", fsdd={"archive": f"{server.url}/v1.tar.gz"})
+    done = snakemake(project, "data", "--until", "fetch_fsdd")
+    assert done.returncode == 0, done.stdout
+    assert len(list((project / "results/data/fsdd/recordings").glob("*.wav"))) == 3000
+    planned = snakemake(project, "data", "-n", "--printshellcmds").stdout
+    assert "--classes zero one two" in planned and "fetch_fsdd " not in planned
 
 
 @pytest.mark.skipif(not FSDD, reason="needs SPSN_FSDD, a folder with the release's archive and its spikes")

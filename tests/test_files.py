@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from spsn.errors import DataError, SpsnError
-from spsn.files import require_file, whole_file, write_text
+from spsn.files import digest, require_file, whole_file, write_text
 
 ON_A_FULL_DISK = """
 import resource, signal, sys
@@ -166,6 +166,18 @@ def writers():
         lambda path: write_split(path, words),
         lambda path: write_text(path, "x" * 100_000),
     )
+
+
+def test_the_digest_of_a_file(tmp_path):
+    """Against coreutils."""
+    path = tmp_path / "a"
+    path.write_bytes(bytes(range(256)) * 5000)
+    for algorithm in ("sha256", "md5"):
+        told = subprocess.run([f"{algorithm}sum", path], capture_output=True, text=True, check=True).stdout
+        assert digest(path, algorithm) == told.split()[0]
+    assert digest(path) == digest(str(path), "sha256")
+    with pytest.raises(FileNotFoundError):
+        digest(tmp_path / "none")
 
 
 def test_a_file_that_can_be_read_is_taken(tmp_path):

@@ -19,8 +19,9 @@ import torch
 from support import ROOT, paper_run
 
 from spsn import evaluation
+from spsn.cli import main
 from spsn.data.events import EventStore
-from spsn.data.shd import CHANNELS, SpikeFile, read_split
+from spsn.data.shd import CHANNELS, SpikeFile, read_split, write_split
 from spsn.errors import DataError, RecordError, SettingsError
 from spsn.files import write_json
 from spsn.golden import (
@@ -192,6 +193,21 @@ def test_a_study_of_the_real_files(settings, tmp_path):
     assert (found["samples"], found["classes"], found["commonest_class"]) == (12, 10, 2 / 12)
     table = golden_table.write_golden_table(tmp_path, ROOT / "paper" / "golden.csv")
     assert len(table) == 10 and set(table.verdict) == {"not comparable"}
+
+
+def test_the_command_prints_a_table(tmp_path, capsys, monkeypatch):
+    """For whoever has the weights and a file in SHD's layout, without any configuration."""
+    weights = folder("SPSN_WEIGHTS")
+    rng = np.random.default_rng(0)
+    times, units = np.sort(rng.random((4, 200)), axis=1) * 0.05, rng.integers(0, CHANNELS, (4, 200))
+    write_split(tmp_path / "words.h5", SpikeFile.from_rows(times, units, [0, 1, 2, 3], [0] * 4, DIGITS))
+    monkeypatch.chdir(ROOT)
+    asked = ["published-weights", "--weights", str(weights), "--test", str(tmp_path / "words.h5")]
+    assert main([*asked, "--trials", "1", "--limit", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 11 and "by chance" in lines[0] and "71.4" in lines[1]
+    assert main(["published-weights", "--weights", str(tmp_path)]) == 1
+    assert "not the authors' published weights" in capsys.readouterr().err
 
 
 def test_published_networks_understand_other_peoples_digits():

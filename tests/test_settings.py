@@ -89,6 +89,12 @@ def test_unknown_key_is_refused_with_the_nearest_known_one(config, path, key, na
         (("dataset",), {"audio": "words", "name": "mine"}, "dataset.labels is missing"),
         (("dataset",), {"audio": "words", "labls": "a.csv"}, "'labls' in dataset; did you mean 'labels'"),
         (("dataset",), {"audio": "my words", "labels": "a.csv"}, "dataset.name must be given"),
+        (("dataset",), {"train": "x/shd_train.h5", "test": "x/shd_test.h5"}, "dataset.name must be given"),
+        (
+            ("dataset",),
+            {"train": "a.h5", "test": "b.h5", "name": "fsdd"},
+            "another than shd, synthetic-digits",
+        ),
         (("shd",), {"archives": {"shd_train.h5.rar": "0" * 32}}, "shd.archives has 'shd_train.h5.rar'"),
         (("shd",), {"archives": {"shd_train.h5.gz": "abc"}}, "'abc'; it must give"),
         (("experiments", "accuracy", "models"), [], "at least one entry"),

@@ -20,8 +20,13 @@ from spsn.settings import load
 HARMLESS = {
     "checkpoints.py",
     "data/__init__.py",
+    "data/checks.py",
     "data/events.py",
+    "data/hdf5.py",
+    "data/heap.py",
     "data/shd.py",
+    "data/spikes.py",
+    "dataset_settings.py",
     "errors.py",
     "files.py",
     "devices.py",

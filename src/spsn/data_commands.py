@@ -145,7 +145,7 @@ def _write_source(path: Path, source: dict) -> None:
 def digits(options: Options) -> None:
     """Make the synthetic digits and write beside each file where it came from."""
     from spsn import provenance
-    from spsn.data.speech import make_digits
+    from spsn.data.speech import MADE_BY, make_digits
     from spsn.progress import Counter
 
     paths = make_digits(
@@ -153,20 +153,18 @@ def digits(options: Options) -> None:
     )
     wanted = ("spsn", "espeakng-loader", "numpy", "scipy", "numba")
     versions = {name: v for name, v in provenance.versions().items() if name in wanted}
-    made = {
-        "made by": "synthetic speech (eSpeak NG) through the inner-ear model",
-        "seed": options.seed,
-        **versions,
-    }
+    made = {"made by": MADE_BY, "seed": options.seed, **versions}
     for path in paths:
         _write_source(path, made)
 
 
 def hear(options: Options) -> None:
     """Turn recordings into spikes and write beside each file where it came from."""
+    from spsn.data.describe import read_source
     from spsn.data.hearing import hear_folder
     from spsn.progress import Counter
 
+    origin = read_source(options.source) if options.source else {}
     facts = hear_folder(
         options.folder,
         options.labels,
@@ -179,7 +177,6 @@ def hear(options: Options) -> None:
         device=options.device,
         progress=Counter("recordings"),
     )
-    origin = json.loads(options.source.read_text(encoding="utf-8")) if options.source else {}
     for path in options.out:
         _write_source(path, origin | facts)
 
@@ -213,13 +210,13 @@ def inspect(options: Options) -> None:
     """Print what is in a file."""
     from spsn.data import inspect
 
-    found = inspect.inspect(options.file)
+    found = inspect.examine(options.file)
     if options.json:
-        json.dump(found, sys.stdout, indent=1)
+        json.dump(found.facts, sys.stdout, indent=1, allow_nan=False)
         print()
     else:
-        print(inspect.render(found))
+        print(inspect.render(found.facts))
     if options.plot is not None:
-        inspect.plot(options.file, options.plot)
-    if not found["sound"]:
+        inspect.plot(found, options.plot)
+    if not found.facts["sound"]:
         raise DataError(f"{options.file}: must not be used as it is; see above")

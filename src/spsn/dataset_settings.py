@@ -17,7 +17,7 @@ SHD_ARCHIVES = {  # in the order in which they are tried
     "shd_test.h5.zip": "1503a5064faa34311c398fb0a1ed0a6f",
     "shd_test.h5.gz": "3062a80ec0c5719404d5b02e166543b1",
 }
-SHD_FILES = {  # md5 of what the .gz archives hold, given by norse; whether the .zip hold the same is not known
+SHD_FILES = {  # md5 of what the .gz hold, given by norse; whether the .zip hold the same is not known
     "shd_train.h5": "8e9877c85f29a28dd353ea6a54402667",
     "shd_test.h5": "207ad1295a0ab611e22d1734989c254e",
 }
@@ -108,8 +108,16 @@ class SyntheticDigits:
     seed: int = 0
 
 
+NAMES = ("shd", "synthetic-digits", "fsdd")  # data that the workflow brings in itself
+
+
 def check_dataset(dataset: str | DatasetFiles | DatasetAudio, shd: ShdArchives) -> None:
     """Raise `SettingsError` for recordings that no file could be named after, and for what is no archive."""
+    if not isinstance(dataset, str) and dataset.title.lower() in NAMES:
+        raise SettingsError(
+            f"configuration: dataset.name must be given, and be another than {', '.join(NAMES)}: these are "
+            "what the workflow brings in itself"
+        )
     if isinstance(dataset, DatasetAudio) and not re.fullmatch(FOLDER_NAME, dataset.title):
         raise SettingsError(
             f"configuration: dataset.name must be given as letters, digits, '_', '-', '.': the recordings' "

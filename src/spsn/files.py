@@ -6,6 +6,7 @@ is said as such, with the path: nobody who uses these functions need think of it
 
 import csv
 import errno
+import hashlib
 import json
 import os
 import re
@@ -57,7 +58,7 @@ def _beside(target: Path) -> Path:
 
 def _unwritable(error: Exception, target: Path, temporary: Path | None) -> str | None:
     """Why `target` could not be written, if that is what `error` says; None for an error of another kind."""
-    number = getattr(error, "errno", None) or _told_number(error)
+    number = error_number(error)
     if number in NO_ROOM:
         return os.strerror(number)
     ours = {str(place) for place in (target, temporary, *target.parents) if place is not None}
@@ -66,8 +67,10 @@ def _unwritable(error: Exception, target: Path, temporary: Path | None) -> str |
     return None
 
 
-def _told_number(error: Exception) -> int | None:
-    """The error number that HDF5 and safetensors put into their words alone."""
+def error_number(error: BaseException) -> int | None:
+    """The system's number of an error, also where HDF5 and safetensors put it into their words alone."""
+    if number := getattr(error, "errno", None):
+        return number
     found = re.search(r"(?:\berrno = |\bos error )(\d+)", str(error))
     return int(found[1]) if found else None
 
@@ -91,6 +94,16 @@ def require_file(path: str | os.PathLike, remedy: str) -> None:
         ) from error
     kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
     raise DataError(f"{path}: {kind}, not a file. Name the file itself.")
+
+
+def digest(path: str | os.PathLike, algorithm: str = "sha256") -> str:
+    """The digest (hex) of a file's bytes, read piece by piece; `algorithm` as `hashlib` names it.
+
+    Raises OSError, as reading the file does.
+    """
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    return found.hexdigest()
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

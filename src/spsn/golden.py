@@ -70,7 +70,8 @@ def golden_study(
         "weights": weights["weights"],
         "files": weights["files"],
     }
-    facts = about(store, settings.dataset_name, is_shd=settings.is_shd, trials=settings.golden.trials)
+    whole = settings.is_part_of_shd and settings.limit.test is None
+    facts = about(store, settings.dataset_name, is_shd=whole, trials=settings.golden.trials)
     write_json(out_about, made | facts)
 
 

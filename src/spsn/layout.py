@@ -29,7 +29,7 @@ def data_file(settings: Settings, split: str) -> Path:
     """The HDF5 file of a split, as it was given, is fetched, or is made."""
     dataset, digits = settings.dataset, settings.synthetic_digits
     if isinstance(dataset, DatasetFiles):
-        return Path(getattr(dataset, split))
+        return Path(os.path.expanduser(getattr(dataset, split)))
     if isinstance(dataset, DatasetAudio):
         return DATA / f"{dataset.title}-{_digest(dataset)}" / f"{dataset.title}_{split}.h5"
     if dataset == "shd":
@@ -45,13 +45,24 @@ def _digest(dataset: DatasetAudio) -> str:
     return hashlib.sha256(json.dumps(asdict(dataset), sort_keys=True).encode()).hexdigest()[:8]
 
 
-def check_data_dir(settings: Settings) -> None:
-    """Raise `SettingsError` for a `data_dir` that is the folder of fetched files.
+def check_given(settings: Settings) -> None:
+    """Raise `SettingsError` for files and folders that the configuration names and that are not there.
 
-    A workflow clears away its outputs before it makes them anew.
+    Snakemake itself would not miss them where results stand that were made of others. A `data_dir` below the
+    folder of what is fetched is refused too: a workflow clears away its outputs before it makes them anew.
     """
-    own = [os.path.realpath(folder) for folder in (SHD, FSDD)]
-    if settings.data_dir is not None and os.path.realpath(os.path.expanduser(settings.data_dir)) in own:
+    given: dict[str, str] = {}
+    if isinstance(settings.dataset, DatasetFiles):
+        given = {f"dataset.{split}": str(data_file(settings, split)) for split in SPLITS}
+    if isinstance(settings.dataset, DatasetAudio):
+        given = {"dataset.audio": os.path.expanduser(settings.dataset.audio)}
+    for key, path in given.items():
+        if not os.path.exists(path):
+            raise SettingsError(f"configuration: {key} is {path}, which is not there")
+    if settings.data_dir is None:
+        return
+    theirs, ours = os.path.realpath(os.path.expanduser(settings.data_dir)), os.path.realpath(DATA)
+    if os.path.commonpath([theirs, ours]) == ours:
         raise SettingsError(
             f"configuration: data_dir is {settings.data_dir}, where the workflow puts its own copies and "
             "would clear yours away; move your files to another folder"

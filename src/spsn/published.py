@@ -11,7 +11,6 @@ A state dict is read as data alone (no pickled object is ever called) and names 
     {0,2,4,6}.{weight,bias}         the non-spiking one, whose odd layers are its rectifiers
 """
 
-import hashlib
 import json
 import os
 import warnings
@@ -28,7 +27,7 @@ from torch import Tensor
 from spsn.data.download import DownloadError, download
 from spsn.data.shd import CHANNELS
 from spsn.errors import DataError, RecordError
-from spsn.files import write_json
+from spsn.files import digest, write_json
 
 BASE = "https://raw.githubusercontent.com/NECOTIS/Stochastic-Parallelizable-Spiking-Neuron-SPSN/main/outputs/"
 SIZES = (CHANNELS, 128, 128, 128, 20)  # neurons of the input, the hidden layers and the readout
@@ -109,7 +108,7 @@ def use_weights(folder: str | os.PathLike, *, files: Sequence[PublishedFile] = F
         faults = "; ".join(f"{path} {what}" for what, paths in kinds for path in paths)
         raise DataError(
             f"{folder}: not the authors' published weights: {faults}. "
-            "Fetch them with `spsn published-weights --weights fetch`"
+            f"Fetch them with `spsn published-weights --weights fetch --folder {folder}`"
         )
     return [_facts(file, folder / file.path, (folder / file.path).absolute().as_uri()) for file in files]
 
@@ -137,7 +136,7 @@ def obtain(
             fetch_weights(folder, files=files, **how) if fetching else use_weights(weights, files=files)
         )
     except DownloadError as error:
-        found |= {"available": False, "reason": str(error), "files": []}
+        found |= {"available": False, "reason": f"{error} (to try again, delete {manifest})", "files": []}
     write_json(manifest, found)
     return found["available"]
 
@@ -226,8 +225,7 @@ def _unlike(path: Path, fault: str) -> RecordError:
 def _digest(path: Path) -> str | None:
     """SHA-256 (hex) of a file; None where there is none that can be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest(path)
     except OSError:
         return None
 

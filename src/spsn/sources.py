@@ -16,8 +16,16 @@ EVENTS = (*SPIKES, "data/events.py")
 EAR = ("data/audio.py", "data/pieces.py", "data/inner_ear.py", "data/membrane.py")
 DIGITS = (*EAR, *SPIKES, "data/speech.py", "data/espeak.py", "data/utterances.py")
 HEARING = (*EAR, *SPIKES, "data/hearing.py", "data/labels.py", "data/listings.py")
-DESCRIPTION = ("data/describe.py", "data/events.py", "data/spikes.py", "files.py")
-RECORDS = ("errors.py", "files.py", "grid.py", "mapping.py", "records.py", "settings.py")
+DESCRIPTION = ("data/describe.py", "data/events.py", "data/spikes.py", "data/statistics.py", "files.py")
+RECORDS = (
+    "dataset_settings.py",
+    "errors.py",
+    "files.py",
+    "grid.py",
+    "mapping.py",
+    "records.py",
+    "settings.py",
+)
 NETWORK = (
     "noise.py",
     "network.py",

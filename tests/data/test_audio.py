@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from spsn.data.audio import LONGEST_FILE, LOWEST_RATE, read_sound, trim
+from spsn.data.audio import HIGHEST_RATE, LONGEST_FILE, LOWEST_RATE, SHORTEST, read_sound, trim
 from spsn.data.inner_ear import hear
 from spsn.errors import DataError
 
@@ -41,9 +41,10 @@ def test_every_sample_format_holds_the_same_sound(tmp_path, subtype, step):
     np.testing.assert_allclose(read, wave, atol=step)
 
 
-@pytest.mark.parametrize("rate", [LOWEST_RATE, 8000, 16_000, 44_100, 48_000, 192_000])
+@pytest.mark.parametrize("rate", [LOWEST_RATE, 8000, 16_000, 44_100, 48_000, 192_000, HIGHEST_RATE])
 def test_every_rate_is_read(tmp_path, rate):
-    assert read_sound(written(tmp_path / "tone.wav", TONE, rate)).sample_rate == rate
+    sound = read_sound(written(tmp_path / "tone.wav", np.tile(TONE, 1 + rate // RATE // 2), rate))
+    assert sound.sample_rate == rate
 
 
 def test_sides_are_averaged(tmp_path):
@@ -149,6 +150,32 @@ def test_too_long_files_are_refused_by_their_header(tmp_path):
 def test_other_formats_and_rates_are_refused(tmp_path):
     assert "is OGG. Convert it to WAV or FLAC" in complaint(written(tmp_path / "tone.ogg", TONE))
     assert "500 samples a second, under LOWEST_RATE" in complaint(written(tmp_path / "slow.wav", TONE, 500))
+    path = written(tmp_path / "fast.wav", TONE, 2**31 - 1)
+    assert "2147483647 samples a second, over HIGHEST_RATE = 768000" in complaint(path)
+
+
+def test_clicks_are_refused(tmp_path):
+    least = round(SHORTEST * RATE)
+    tone = 20_000 + TONE[:least] // 2
+    assert len(read_sound(written(tmp_path / "short.wav", tone)).wave) == least
+    assert "0.0199 s long without its silence, under SHORTEST" in complaint(
+        written(tmp_path / "shorter.wav", tone[1:])
+    )
+    late = np.concatenate([np.zeros(RATE, np.int16), TONE[400:401]])
+    assert "0.000125 s long without its silence" in complaint(written(tmp_path / "click.wav", late))
+    with pytest.raises(DataError, match=r"one\.wav: 0\.000125 s long, under SHORTEST"):
+        read_sound(written(tmp_path / "one.wav", TONE[400:401]), trimmed=False)
+
+
+@pytest.mark.parametrize("exponent", [-1060, -700, 700, 1022])
+def test_no_loudness_is_too_small_or_too_large(tmp_path, exponent):
+    wave = np.sign(trim(TONE)).astype(float)  # fits into the least numbers that there are
+    plain = hear(wave, RATE, seed=0, name="tone")
+    path = written(tmp_path / "tone.wav", np.ldexp(wave, exponent), subtype="DOUBLE")
+    sound = read_sound(path)
+    assert np.log2(np.abs(sound.wave).max()) == exponent and len(plain[0]) > 100
+    for ours, theirs in zip(hear(sound.wave, RATE, seed=0, name="tone"), plain, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_files_that_cannot_be_opened_are_refused(tmp_path):

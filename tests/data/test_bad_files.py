@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,6 +14,7 @@ from h5py import h5s, h5t
 from spsn.cli import main
 from spsn.data import heap
 from spsn.data.events import EventStore
+from spsn.data.hdf5 import UnreadError, reading
 from spsn.data.shd import DATASETS, MAX_SAMPLE_SECONDS, SpikeFile, check_split, read_split, write_split
 from spsn.errors import DataError
 from spsn.grid import find_block
@@ -93,6 +95,22 @@ def test_what_is_no_file(tmp_path, refused):
     )
     refused(tmp_path / "folder.h5", "a folder", remedy="Name the file itself.")
     refused(tmp_path / "pipe.h5", "a pipe or a device", remedy="Name the file itself.")
+
+
+def test_a_disk_that_fails_is_no_damage(refused):
+    """The memory of a process, read at 0, fails as a broken disk does."""
+    memory = Path("/proc/self/mem")
+    if not memory.exists():
+        pytest.skip("needs /proc/self/mem")
+    refused(memory, "cannot be read", "Input/output error", remedy="See to the disk")
+    with pytest.raises(UnreadError):
+        read_split(memory)
+
+
+def test_too_little_memory_is_no_damage(bad):
+    words = rf"{bad}: there is not enough memory to read it \(.*1\.00 PiB"
+    with pytest.raises(UnreadError, match=words), reading(bad):
+        np.empty(1 << 50, "u1")
 
 
 @pytest.mark.parametrize("name", DATASETS)

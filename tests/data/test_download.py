@@ -314,6 +314,88 @@ def test_a_server_that_answers_another_range_is_not_asked_for_one_again(server, 
     assert server.ranges() == ["bytes=150000-", None, None]
 
 
+PAGE = b"<html><body>Log in</body></html>"
+
+
+@pytest.mark.parametrize("checked", [True, False], ids=["digest", "no digest"])
+@pytest.mark.parametrize(
+    ("answer", "how", "words"),
+    [
+        (PAGE, {}, "a web page|as if they were all"),
+        (PAGE, {"declared": None}, "a web page|as if they were all"),
+        (PAGE * 9000, {}, "a web page"),  # of more bytes than had come
+        (PAGE, {"headers": {"ETag": '"page"'}}, "a web page"),
+        (b"{}", {}, "md5|2 bytes, as if they were all"),
+        (b"", {}, "md5|0 bytes, as if they were all"),
+    ],
+    ids=["page", "undeclared", "long page", "page of a version", "other words", "nothing"],
+)
+def test_another_answer_leaves_the_part_alone(answer, how, words, checked, server, target):
+    """A network that asks for a password answers everything with 200; behind it the part is gone on with."""
+    leave_part(target, f"{server.url}/file.bin", 150_000)
+    server.serve("/file.bin", answer, **how)
+    server.serve("/file.bin", BODY, ranges=True, headers=ETAG)
+    digest = md5(BODY) if checked else None
+    with pytest.raises(DownloadError, match=rf"({words}).*; 150000 bytes are kept"):
+        bring(server, target, md5=digest)
+    assert lies(target).keys() == {"file.bin.part", "file.bin.part.json"}
+    assert target.with_name("file.bin.part").read_bytes() == BODY[:150_000]
+    bring(server, target, md5=digest)
+    assert_whole(target)
+    assert server.ranges() == ["bytes=150000-"] * 2 and server.sent == len(answer) + 50_000
+
+
+def test_a_whole_answer_over_the_limit_leaves_the_part_alone(server, target):
+    leave_part(target, f"{server.url}/file.bin", 150_000)
+    for how in ({}, {"declared": None}):
+        server.serve("/file.bin", BODY * 2, **how)
+        with pytest.raises(DownloadError, match="over the limit of 150001; 150000 bytes are kept"):
+            bring(server, target, limit=150_001, md5=md5(BODY))
+
+
+@pytest.mark.parametrize("checked", [True, False], ids=["digest", "no digest"])
+@pytest.mark.parametrize("size", [150_000, 200_000])
+def test_a_server_without_ranges_sends_all_again(size, checked, server, target):
+    """The file whose first bytes are there, or one that has become smaller than they are."""
+    leave_part(target, f"{server.url}/file.bin", 160_000, version='"0"')
+    server.serve("/file.bin", OTHER[:size], headers=ETAG)
+    bring(server, target, md5=md5(OTHER[:size]) if checked else None)
+    assert_whole(target, OTHER[:size])
+    assert server.ranges() == ["bytes=160000-"]
+
+
+def test_a_server_without_ranges_that_is_cut_earlier_leaves_the_part(server, target):
+    leave_part(target, f"{server.url}/file.bin", 150_000)
+    server.serve("/file.bin", BODY, headers=ETAG, cut=140_000)
+    server.serve("/file.bin", BODY, ranges=True, headers=ETAG)
+    bring(server, target, attempts=2)
+    assert_whole(target)
+    assert server.ranges() == ["bytes=150000-"] * 2
+
+
+def test_the_lock_stays_with_the_part_when_it_is_replaced(tmp_path):
+    with part.part_of(tmp_path / "file") as (own, _):
+        own.append(b"old")
+        with own.beside() as fresh:
+            fresh.append(b"fresh")
+            own.become(fresh, part.Origin("here"))
+        own.append(b" and new")
+        code = "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        command = [sys.executable, "-c", code, str(own.path)]
+        assert "BlockingIOError" in subprocess.run(command, capture_output=True, text=True).stderr
+    assert own.path.read_bytes() == b"fresh and new"
+    assert not subprocess.run(command).returncode
+    assert {p.name for p in tmp_path.iterdir()} == {"file.part", "file.part.json"}
+
+
+def test_what_a_killed_process_left_beside_is_removed(server, target):
+    leave_part(target, f"{server.url}/file.bin", 150_000)
+    target.with_name("file.bin.part.new").write_bytes(OTHER)
+    server.serve("/file.bin", BODY, ranges=True, headers=ETAG)
+    bring(server, target)
+    assert_whole(target)
+
+
 def test_a_server_may_send_less_than_the_rest(server, target):
     leave_part(target, f"{server.url}/file.bin", 150_000)
     span = {"Content-Range": "bytes 150000-159999/200000"}

@@ -16,6 +16,7 @@ from support import ROOT, environment
 
 from spsn.data import checks, unpack
 from spsn.data import fetch as fetching
+from spsn.data.download import DownloadError
 from spsn.data.fetch import ARCHIVES, SOURCES, fetch, use_existing
 from spsn.data.shd import Expectation, read_split, write_split
 from spsn.errors import DataError
@@ -74,7 +75,7 @@ def folder(tmp_path) -> Path:
 
 def assert_placed(folder: Path, content: bytes) -> None:
     assert (folder / NAME).read_bytes() == content
-    assert {p.name for p in folder.iterdir()} <= {NAME, ".downloads"} and not kept(folder)
+    assert [p.name for p in folder.iterdir()] == [NAME]
 
 
 def kept(folder: Path) -> list[str]:
@@ -83,7 +84,8 @@ def kept(folder: Path) -> list[str]:
 
 
 def assert_nothing(folder: Path, *waiting: str) -> None:
-    assert {p.name for p in folder.iterdir()} <= {".downloads"} and kept(folder) == sorted(waiting)
+    assert [p.name for p in folder.iterdir()] == [".downloads"] * bool(waiting)
+    assert kept(folder) == sorted(waiting)
 
 
 def test_good_zip(published, server, folder):
@@ -232,6 +234,65 @@ def test_contents_are_checked_after_the_checksum(archive, wanted, published, ser
     with pytest.raises(DataError, match=wanted):
         published.fetch(server, folder, archives={f"{NAME}.zip": md5(archive)})
     assert_nothing(folder)
+
+
+def test_the_same_wrong_archive_is_not_asked_for_elsewhere(published, server, folder):
+    """The same md5 brings the same bytes; the other archive may hold better ones."""
+    bad = zipped(PAGE)
+    for source in ("first", "second"):
+        server.serve(f"/{source}/{NAME}.zip", bad)
+    server.serve(f"/second/{NAME}.gz", published.gz)
+    archives = published.archives() | {f"{NAME}.zip": md5(bad)}
+    assert published.fetch(server, folder, archives=archives)["url"].endswith(f"/second/{NAME}.gz")
+    assert server.asked == [f"/first/{NAME}.zip", f"/first/{NAME}.gz", f"/second/{NAME}.gz"]
+    assert_placed(folder, published.content)
+
+
+def test_an_archive_is_kept_when_the_memory_is_too_small(published, server, folder, monkeypatch):
+    server.serve("/first/shd_test.h5.zip", published.zip)
+    with monkeypatch.context() as patched:
+        patched.setattr(unpack, "read_split", lambda _: np.empty(1 << 50, "u1"))
+        with pytest.raises(DataError, match=r"not enough memory.*\.downloads") as caught:
+            published.fetch(server, folder)
+    assert not isinstance(caught.value, DownloadError) and "damaged" not in str(caught.value)
+    assert_nothing(folder, f"{NAME}.zip", f"{NAME}.zip.url")
+    published.fetch(server, folder)
+    assert server.asked == ["/first/shd_test.h5.zip"]
+    assert_placed(folder, published.content)
+
+
+def test_the_portal_of_a_network_costs_nothing(published, server, folder):
+    """It answers everything; whoever gets through it goes on where the line broke."""
+    half = len(published.zip) // 2
+    server.serve("/first/shd_test.h5.zip", published.zip, cut=half, headers={"ETag": '"1"'})
+    for _ in range(2):
+        server.serve("/first/shd_test.h5.zip", PAGE)
+    server.serve("/first/shd_test.h5.zip", published.zip, ranges=True, headers={"ETag": '"1"'})
+    how = {"sources": [f"{server.url}/first"]}
+    for _ in range(2):
+        with pytest.raises(DataError, match=f"a web page instead of the file.*{half} bytes are kept"):
+            published.fetch(server, folder, **how)
+        assert_nothing(folder, f"{NAME}.zip.part", f"{NAME}.zip.part.json")
+    published.fetch(server, folder, **how)
+    assert_placed(folder, published.content)
+    assert server.ranges()[-1] == f"bytes={half}-"
+
+
+@pytest.mark.parametrize("name", ["foo.h5", "shd_test.h5.zip", "SHD_test.h5"])
+def test_what_nobody_publishes_is_not_looked_for(name, folder):
+    with pytest.raises(
+        DataError, match=rf"{name}: only shd_test\.h5 and shd_train\.h5 can be fetched"
+    ) as caught:
+        fetch(name, folder)
+    assert "By hand" not in str(caught.value) and not folder.exists()
+
+
+def test_an_existing_archive_that_cannot_be_read(tmp_path, folder):
+    if not Path("/proc/self/mem").exists():
+        pytest.skip("needs /proc/self/mem")
+    (tmp_path / f"{NAME}.zip").symlink_to("/proc/self/mem")
+    with pytest.raises(DataError, match=rf"{NAME}\.zip: cannot be read \(Input/output error\)"):
+        use_existing(tmp_path, NAME, folder)
 
 
 def test_a_published_archive_must_hold_the_published_number_of_samples(

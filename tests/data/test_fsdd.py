@@ -1,14 +1,22 @@
 """The Free Spoken Digit Dataset: fetched from a web server here or taken from a folder, and checked."""
 
 import csv
+import gzip
 import hashlib
 import io
+import json
 import os
+import signal
+import subprocess
+import sys
 import tarfile
+import time
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from support import ROOT, environment
 
 from spsn.data import fsdd
 from spsn.data.fsdd import fetch_fsdd, labels, published_digests
@@ -82,7 +90,7 @@ def test_from_the_web_through_a_redirect(server, tmp_path, monkeypatch):
     found = fetch(tmp_path / "b", archive=f"{server.url}/tags/v1.tar.gz")
     assert found["url"] == f"{server.url}/tags/v1.tar.gz" and found["recordings"] == len(NAMES)
     assert_placed(tmp_path / "b")
-    assert not list((tmp_path / "b" / ".downloads").iterdir())
+    assert {p.name for p in (tmp_path / "b").iterdir()} == {"labels.csv", "recordings"}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +102,7 @@ def test_from_the_web_through_a_redirect(server, tmp_path, monkeypatch):
             f"1 of 8 recordings are missing, first {NAMES[0]}",
         ),
         (archive(RECORDINGS)[:-40], "cannot be unpacked"),
-        (b"<html>gone</html>", "cannot be unpacked"),
+        (b"<html>gone</html>", "a web page, not the archive"),
         (archive({}), "8 of 8 recordings are missing"),
         (archive(RECORDINGS | {NAMES[0]: b"x" * (fsdd.LARGEST + 1)}), "over LARGEST"),
     ],
@@ -108,8 +116,7 @@ def test_a_wrong_archive_leaves_what_was_there(content, words, server, tmp_path)
         fetch(tmp_path, archive=f"{server.url}/bad.tar.gz")
     assert "bad.tar.gz" in str(caught.value) and "By hand" in str(caught.value)
     assert_placed(tmp_path)
-    assert not list((tmp_path / ".downloads").iterdir())
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".downloads", "labels.csv", "recordings"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["labels.csv", "recordings"]
 
 
 def test_members_that_leave_their_folder_are_left_alone(server, tmp_path):
@@ -120,16 +127,153 @@ def test_members_that_leave_their_folder_are_left_alone(server, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["deep"]
 
 
-@pytest.mark.parametrize("place", ["", "recordings", "archive"])
+def headers(*members: tuple[bytes, int], then: bytes = b"") -> bytes:
+    """A .tar.gz of headers of these types and sizes in bytes, all called like a recording, with `then` after
+    them.
+    """
+    blocks = []
+    for kind, size in members:
+        member = tarfile.TarInfo(f"recordings/{NAMES[0]}")
+        member.type, member.size = kind, size
+        blocks.append(member.tobuf(tarfile.GNU_FORMAT))
+    return gzip.compress(b"".join(blocks) + then, 1)
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_name_that_would_fill_the_memory_is_not_read(kind, tmp_path):
+    size = 64 << 20
+    (tmp_path / "bomb.tar.gz").write_bytes(headers((kind, size), then=bytes(size)))
+    assert (tmp_path / "bomb.tar.gz").stat().st_size < 1 << 20
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=f"a piece of {size} bytes, over LARGEST"):
+            fetch(tmp_path / "data", data_dir=tmp_path / "bomb.tar.gz")
+        assert tracemalloc.get_traced_memory()[1] < size / 4
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    content = archive(RECORDINGS, {"large": bytes(40_000)})
+    (tmp_path / "a.tar.gz").write_bytes(content)
+    size = len(gzip.decompress(content))
+    monkeypatch.setattr(fsdd, "LARGEST_UNPACKED", size)
+    fetch(tmp_path / "data", data_dir=tmp_path / "a.tar.gz")
+    monkeypatch.setattr(fsdd, "LARGEST_UNPACKED", 20_000)
+    with pytest.raises(DataError, match="bytes or more, over LARGEST_UNPACKED = 20000"):
+        fetch(tmp_path / "data", data_dir=tmp_path / "a.tar.gz")
+    assert_placed(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [(tarfile.REGTYPE, -512)],
+        [(tarfile.GNUTYPE_LONGNAME, -512)],
+        [(tarfile.GNUTYPE_LONGNAME, 0)] * 3000,
+        [(b"?", 0)] * 3000,
+    ],
+    ids=["leads back", "less than nothing", "names of names", "unknown"],
+)
+def test_headers_of_no_sound_archive_are_refused(members, tmp_path):
+    (tmp_path / "a.tar.gz").write_bytes(headers(*members, then=bytes(1024)))
+    with pytest.raises(DataError, match=r"a\.tar\.gz: .*By hand"):
+        fetch(tmp_path / "data", data_dir=tmp_path / "a.tar.gz")
+    assert not list((tmp_path / "data").iterdir())
+
+
+CODE = """
+import json, logging, os, signal, sys
+from spsn.data import fsdd
+logging.basicConfig(level="INFO")
+real = os.replace
+def replace(a, b):
+    real(a, b)
+    if sys.argv[4] and os.fspath(b).endswith("/old"):
+        os.kill(os.getpid(), signal.SIGKILL)
+os.replace = replace
+fsdd.fetch_fsdd(sys.argv[1], archive=sys.argv[2], digests=json.loads(sys.argv[3]), pause=0)
+"""
+
+
+def start(folder: Path, url: str, killed: str = "") -> subprocess.Popen:
+    """Fetch in a process of its own; `killed`: it dies when the old recordings have been moved aside."""
+    command = [sys.executable, "-c", CODE, str(folder), url, json.dumps(DIGESTS), killed]
+    return subprocess.Popen(command, env=environment(ROOT), text=True, stderr=subprocess.PIPE)
+
+
+def test_two_processes_at_once(server, tmp_path):
+    """The second waits for the first; both succeed."""
+    content = archive(RECORDINGS)
+    server.serve("/a.tar.gz", content, cut=len(content) - 1, stall=True)
+    server.serve("/a.tar.gz", content)
+    first = start(tmp_path, f"{server.url}/a.tar.gz")
+    until = time.monotonic() + 30
+    while not server.asked:
+        assert time.monotonic() < until and first.poll() is None
+        time.sleep(0.01)
+    second = start(tmp_path, f"{server.url}/a.tar.gz")
+    assert "another process is at work on it" in second.stderr.readline()
+    server.go_on.set()
+    errors = [process.communicate()[1] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], errors
+    assert_placed(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["labels.csv", "recordings"]
+
+
+@pytest.mark.parametrize("good", [True, False], ids=["fetched", "put back"])
+def test_a_process_that_is_killed_takes_nothing_with_it(good, server, tmp_path):
+    """Though it dies where the old recordings have gone and the new ones not yet come."""
+    server.serve("/a.tar.gz", archive(RECORDINGS))
+    server.serve("/bad.tar.gz", b"bad")
+    fetch(tmp_path, archive=f"{server.url}/a.tar.gz")
+    process = start(tmp_path, f"{server.url}/a.tar.gz", "killed")
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL and not (tmp_path / "recordings").exists()
+    if good:
+        fetch(tmp_path, archive=f"{server.url}/a.tar.gz")
+    else:
+        with pytest.raises(DataError, match="cannot be unpacked"):
+            fetch(tmp_path, archive=f"{server.url}/bad.tar.gz")
+    assert_placed(tmp_path)
+    left = {p.name for p in tmp_path.iterdir()} - {".downloads"}
+    assert left == {"labels.csv", "recordings"}
+
+
+@pytest.mark.parametrize("place", ["", "the archive itself"])
+def test_what_cannot_be_read_is_named(place, tmp_path):
+    """Not the place for the recordings. The memory of a process, read at 0, fails as a broken disk does."""
+    if not Path("/proc/self/mem").exists():
+        pytest.skip("needs /proc/self/mem")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    bad = mine / (NAMES[0] if not place else f"{FOLDER}.tar.gz")
+    bad.symlink_to("/proc/self/mem")
+    with pytest.raises(DataError, match=rf"{bad} cannot be read \(Input/output error\)") as caught:
+        fetch(tmp_path / "data", data_dir=bad if place else mine)
+    assert "written" not in str(caught.value)
+
+
+def test_a_recording_that_is_no_file(tmp_path):
+    (tmp_path / NAMES[0]).mkdir()
+    (tmp_path / NAMES[1]).write_bytes(b"")
+    with pytest.raises(DataError, match=f"{NAMES[0]}: a folder, not a file"):
+        fetch(tmp_path / "data", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("place", ["", "recordings", "archive", "archive by its tag", "the archive itself"])
 def test_from_a_folder_without_a_network(place, tmp_path):
     mine = tmp_path / "mine"
     (mine / "recordings").mkdir(parents=True)
-    if place == "archive":
-        (mine / f"{FOLDER}.tar.gz").write_bytes(archive(RECORDINGS))
+    if "archive" in place:
+        name = "v1.0.10" if "tag" in place else FOLDER
+        (mine / f"{name}.tar.gz").write_bytes(archive(RECORDINGS))
     else:
         for name, content in RECORDINGS.items():
             (mine / place / name).write_bytes(content)
-    assert fetch(tmp_path / "data", data_dir=mine)["url"].startswith("file:")
+    if place == "the archive itself":
+        mine /= f"{FOLDER}.tar.gz"
+    assert fetch(tmp_path / "data", data_dir=mine)["url"].startswith(mine.as_uri())
     assert_placed(tmp_path / "data")
 
 

@@ -1,11 +1,13 @@
 """Folders of recordings: the files that come of them, and what happens when hearing is stopped."""
 
 import hashlib
+import logging
 import os
 import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from spsn.data import inner_ear
 from spsn.data.audio import trim
 from spsn.data.hearing import BATCH_CODE, CODE, MADE_BY, hear_collection, hear_folder
 from spsn.data.labels import read_labels
+from spsn.data.pieces import Kept
 from spsn.data.shd import read_split
 from spsn.errors import DataError, SpsnError
 
@@ -102,7 +105,7 @@ def test_workers_do_not_change_the_bytes(sounds, heard, tmp_path):
     progress = []
     hear(sounds, tmp_path, workers=2, progress=lambda *seen: progress.append(seen))
     assert contents(tmp_path) == contents(heard[0])
-    assert len(progress) == 3 and progress[-1] == (20, 20)
+    assert len(progress) == 4 and progress[0] == (0, 20) and progress[-1] == (20, 20)
 
 
 def test_seed_and_trimming_change_the_spikes(sounds, heard, tmp_path):
@@ -155,6 +158,32 @@ def test_devices_and_files_that_cannot_be_are_refused(sounds, tmp_path):
     if not torch.cuda.is_available():
         with pytest.raises(SpsnError, match="no CUDA device"):
             hear(sounds, tmp_path, device="cuda")
+    with pytest.raises(SpsnError, match="workers is 0"):
+        hear(sounds, tmp_path, workers=0)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_file_that_cannot_be_written_is_told_before_any_recording_is_heard(sounds, tmp_path, split):
+    target = tmp_path / f"words_{split}.h5"
+    target.mkdir()
+    progress = []
+    with pytest.raises(SpsnError, match=rf"words_{split}\.h5: is a folder"):
+        hear(sounds, tmp_path, progress=lambda *seen: progress.append(seen))
+    assert not progress and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_failure_at_the_end_leaves_the_old_pair(sounds, heard, tmp_path):
+    hear(sounds, tmp_path)
+
+    def occupy(done, total):
+        if done == total:
+            files(tmp_path)[1].unlink()
+            files(tmp_path)[1].mkdir()
+
+    with pytest.raises(SpsnError, match=r"words_test\.h5: cannot be written"):
+        hear(sounds, tmp_path, seed=1, progress=occupy)
+    assert files(tmp_path)[0].read_bytes() == contents(heard[0])[0]
 
 
 # --- other devices ---------------------------------------------------------------------------------
@@ -183,12 +212,16 @@ def test_every_module_of_the_ear_is_part_of_what_was_heard():
 # --- interruptions ---------------------------------------------------------------------------------
 
 
+def stop_at_the_end(done, total):
+    if done == total:  # heard and kept, but not written
+        raise InterruptedError
+
+
 def test_only_a_changed_recording_is_heard_anew(sounds, tmp_path):
     folder = collect(tmp_path / "words", 10)
-    (tmp_path / "words_test.h5").mkdir()  # so that the last step fails, and all stays kept
-    with pytest.raises(SpsnError, match=r"words_test\.h5"):
-        hear(folder, tmp_path)
-    (tmp_path / "words_test.h5").rmdir()
+    with pytest.raises(InterruptedError):
+        hear(folder, tmp_path, progress=stop_at_the_end)
+    assert not any(path.exists() for path in files(tmp_path))
     soundfile.write(folder / "0_ann_0.wav", word(99), RATE)
     progress = []
     hear(folder, tmp_path, progress=lambda *seen: progress.append(seen))
@@ -196,6 +229,23 @@ def test_only_a_changed_recording_is_heard_anew(sounds, tmp_path):
     hear(folder, tmp_path / "fresh")
     assert contents(tmp_path) == contents(tmp_path / "fresh")
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_second_run_waits_for_the_first(sounds, heard, tmp_path, caplog):
+    progress, kept = [], Kept(tmp_path / ".words_train.hearing")
+    second = threading.Thread(
+        target=hear, args=(sounds, tmp_path), kwargs={"progress": lambda *seen: progress.append(seen)}
+    )
+    with caplog.at_level(logging.WARNING), kept.alone():
+        second.start()
+        while "another process" not in caplog.text:
+            assert second.is_alive()
+            time.sleep(0.01)
+        assert not progress
+        kept.remove()
+    second.join()
+    assert progress[-1] == (20, 20) and contents(tmp_path) == contents(heard[0])
+    assert sorted(tmp_path.iterdir()) == sorted(files(tmp_path))
 
 
 HEAR = """

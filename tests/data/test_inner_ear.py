@@ -259,6 +259,22 @@ def test_conditioning_fixes_loudness_and_ends():
     assert condition(np.ones(101), SAMPLE_RATE)[50] == 0.3
 
 
+@pytest.mark.parametrize("exponent", [-1000, -520, -300, -200, 0, 200, 300, 520, 1000])
+@pytest.mark.parametrize("sample_rate", [8000, SAMPLE_RATE])
+def test_conditioning_takes_any_loudness(exponent, sample_rate):
+    sound = np.round(
+        2**15 * tone(440, 0.1, sample_rate)
+    )  # whole numbers, so that no power of two rounds them
+    plain = condition(sound, sample_rate)
+    np.testing.assert_array_equal(condition(np.ldexp(sound, exponent), sample_rate), plain)
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-320, 1e-200, 1e200, 1e300, 1.7e308])
+def test_conditioning_of_extremes_is_finite_and_as_loud_as_any(size):
+    square = size * np.sign(tone(440, 0.2) + 0.5)
+    np.testing.assert_allclose(condition(square, SAMPLE_RATE)[1440:-1440], 0.3 * np.sign(square)[1440:-1440])
+
+
 @pytest.mark.parametrize(
     ("sound", "complaint"),
     [

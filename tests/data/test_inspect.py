@@ -8,11 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spsn.data import hdf5, shd
 from spsn.data import inspect as inspecting
 from spsn.data.events import EventStore
-from spsn.data.inspect import inspect, plot, render, spike_facts, statistics
+from spsn.data.identity import shd_identity
+from spsn.data.inspect import examine, inspect, plot, render, spike_facts
 from spsn.data.inspect_text import printable
 from spsn.data.shd import SpikeFile, write_split
+from spsn.data.statistics import median_sample, of_samples, summary, times
+from spsn.dataset_settings import SHD_FILES
 from spsn.errors import DataError, SettingsError, SpsnError
 
 PNG, PDF = b"\x89PNG\r\n\x1a\n", b"%PDF-"
@@ -59,8 +63,29 @@ def test_statistics_are_those_of_the_samples(spikes):
 
 
 @pytest.mark.parametrize("values", [[], [np.nan], [np.inf, np.nan]])
-def test_statistics_of_nothing_are_none(values):
-    assert set(statistics(np.array(values)).values()) == {None}
+def test_a_summary_of_nothing_is_none(values):
+    assert set(summary(np.array(values)).values()) == {None}
+
+
+def test_the_samples_of_a_file_and_of_its_store_are_the_same(make_spikes):
+    """More samples than are taken at a time, silent ones among them, first and last."""
+    spikes = make_spikes(600, 7)
+    rows = [spikes.sample(i) for i in range(600)]
+    for i in (0, 1, 300, 599):
+        rows[i] = rows[i]._replace(times=rows[i].times[:0], units=rows[i].units[:0])
+    columns = ([getattr(row, name) for row in rows] for name in rows[0]._fields)
+    spikes = SpikeFile.from_rows(*columns, spikes.class_names)
+    store = EventStore.from_spikes(spikes, 1.0)
+    own, stored = of_samples(spikes), of_samples(store)
+    for found in (own, stored):
+        np.testing.assert_array_equal(found.spikes, [len(row.times) for row in rows])
+        np.testing.assert_array_equal(found.active_channels, [len(set(row.units.tolist())) for row in rows])
+        np.testing.assert_array_equal(found.labels, [row.label for row in rows])
+        np.testing.assert_array_equal(found.speakers, [row.speaker for row in rows])
+        assert found.class_names == spikes.class_names
+    np.testing.assert_array_equal(own.last_spike_s, [float(max(row.times, default=0)) for row in rows])
+    assert stored.last_spike_s.tolist() == [max(times(store, i), default=0) for i in range(600)]
+    assert np.abs(own.last_spike_s - stored.last_spike_s).max() <= 0.001
 
 
 def test_a_store_tells_the_same_as_its_file(spikes, file, tmp_path):
@@ -77,11 +102,11 @@ def test_a_store_tells_the_same_as_its_file(spikes, file, tmp_path):
 def test_every_fault_is_listed_and_the_file_is_still_told(spikes, file):
     labels, units, times = spikes.labels.copy(), spikes.units.copy(), spikes.times.copy()
     bad = replace(spikes, labels=labels, units=units, times=times)
-    labels[5], units[0], times[0], times[-1] = 20, 700, np.nan, 60
+    labels[5], units[0], times[0], times[1], times[-1] = 20, 65535, np.nan, np.inf, 60
     spoil(file, bad)
     found = inspect(file)
     assert not found["sound"] and len(found["problems"]) == 4
-    for said in ("label 20", "unit 700", "time nan", "MAX_SAMPLE_SECONDS"):
+    for said in ("label 20", "unit 65535", "time nan", "MAX_SAMPLE_SECONDS"):
         assert any(said in problem for problem in found["problems"])
     assert found["samples"] == 24
     json.dumps(found, allow_nan=False)
@@ -113,6 +138,7 @@ def spoil(path, spikes):
 def test_what_is_not_sound(name, content, kind, said, tmp_path):
     (tmp_path / name).write_bytes(content)
     found = inspect(tmp_path / name)
+    json.dumps(found, allow_nan=False)
     assert (found["kind"], found["sound"]) == (kind, False)
     assert said in found["problems"][0]
     assert found["problems"][0] in render(found)
@@ -132,7 +158,7 @@ def test_shd_is_known_by_its_digest_alone(file, monkeypatch, spikes, make_spikes
         "says": "it is not SHD: its digest is not one that is published",
     }
     md5 = hashlib.md5(file.read_bytes()).hexdigest()
-    monkeypatch.setitem(inspecting.SHD_MD5, md5, "shd_test.h5")
+    monkeypatch.setitem(SHD_FILES, "shd_test.h5", md5)
     assert inspect(file)["shd"] == {"is_shd": True, "says": "it is SHD's shd_test.h5, to the byte (md5)"}
     packed = tmp_path / "shd_test.h5.gz"
     packed.write_bytes(gzip.compress(b"as if"))
@@ -153,6 +179,43 @@ def test_a_file_with_shd_numbers_is_not_called_shd(tmp_path):
         "is_shd": False,
         "says": "has SHD's numbers, but its digest is not one that is published",
     }
+    write_split(tmp_path / "a.h5", same, made_by="a test")
+    assert inspect(tmp_path / "a.h5")["shd"]["says"].startswith("it is not SHD")
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "classes", "made_by", "md5", "said"),
+    [
+        ("shd_test.h5", 2264, 20, None, SHD_FILES["shd_test.h5"], "published"),
+        (None, 2264, 20, None, SHD_FILES["shd_test.h5"].upper(), "published"),
+        ("shd_train.h5", 2264, 20, None, SHD_FILES["shd_test.h5"], "no"),
+        ("shd_test.h5", 2264, 20, None, "0" * 32, "numbers"),
+        (None, 8156, 20, None, None, "numbers"),
+        ("shd_test.h5", 8156, 20, None, "0" * 32, "no"),
+        (None, 2264, 20, "a test", "0" * 32, "no"),
+        (None, 2264, 20, "", "0" * 32, "no"),
+        (None, 2263, 20, None, "0" * 32, "no"),
+        (None, None, None, None, "0" * 32, "no"),
+    ],
+)
+def test_what_may_be_shd(name, samples, classes, made_by, md5, said):
+    assert shd_identity(name, samples, classes, made_by, md5) == said
+
+
+def test_another_name_is_none_of_shd():
+    with pytest.raises(KeyError):
+        shd_identity("words.h5", 1, 1, None, None)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_a_table_does_not_know_is_none(spikes, tmp_path, value):
+    ages = np.arange(float(spikes.speakers.max()) + 1)
+    ages[3] = value
+    write_split(tmp_path / "a.h5", replace(spikes, meta={"age": ages}))
+    found = inspect(tmp_path / "a.h5")
+    json.dumps(found, allow_nan=False)
+    told = {speaker["speaker"]: speaker["age"] for speaker in found["speakers"]}
+    assert told.pop(3) is None and None not in told.values()
 
 
 def test_what_is_odd_is_noted(spikes, tmp_path):
@@ -221,6 +284,19 @@ def test_a_recording_that_the_ear_does_not_take(wave, reason, key, value, tmp_pa
     json.dumps(found, allow_nan=False)
 
 
+@pytest.mark.parametrize("size", [1e200, 1.5e308, 1e-200], ids=str)
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")  # of two sides whose sum is infinite
+def test_levels_beyond_all_measure(size, tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    wave = size * np.sin(np.arange(800) / 3)
+    soundfile.write(tmp_path / "a.wav", np.stack([wave, wave], 1), 8000, subtype="DOUBLE")
+    found = inspect(tmp_path / "a.wav")
+    json.dumps(found, allow_nan=False)
+    assert found["peak"] == pytest.approx(size, rel=0.01)
+    assert found["rms"] == pytest.approx(size / np.sqrt(2), rel=0.01)
+    assert found["silence_s"]["after"] < 0.001 and found["heard"] == found["sound"]
+
+
 def test_clipping_is_noted(tmp_path):
     soundfile = pytest.importorskip("soundfile")
     loud = np.clip(3 * np.sin(2 * np.pi * 300 * np.arange(2000) / 16000), -1, 1)
@@ -269,10 +345,28 @@ def test_a_picture_of_a_store_and_of_silence(tmp_path, pictures):
     assert (tmp_path / "a.png").read_bytes().startswith(PNG)
 
 
-def test_the_sample_shown_has_the_median_of_spikes(spikes, pictures):
-    counts = np.diff(spikes.offsets)
+def test_a_file_is_read_once_for_its_facts_and_its_picture(file, tmp_path, pictures, monkeypatch):
+    opened, reading = [], hdf5.reading
+
+    def counted(path):
+        opened.append(path)
+        return reading(path)
+
+    monkeypatch.setattr(shd.hdf5, "reading", counted)
+    found = examine(file)
+    read = len(opened)
+    assert found.facts == inspect(file) and len(found.content) == 24
+    opened.clear()
+    file.unlink()
+    plot(found, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(PNG) and read and not opened
+
+
+def test_the_sample_shown_has_the_median_of_spikes(spikes):
+    each = of_samples(spikes)
+    counts = each.spikes
     for among in (np.arange(24) < 5, np.arange(24) % 2 == 0, np.arange(24) == 7):
-        chosen = pictures.median_sample(spikes, among)
+        chosen = median_sample(each, among)
         assert among[chosen]
         assert (counts[among] < counts[chosen]).sum() <= (among.sum() - 1) / 2
         assert (counts[among] > counts[chosen]).sum() <= among.sum() / 2
@@ -282,7 +376,7 @@ def test_no_raster_is_cut(make_spikes, pictures):
     spikes = make_spikes(24, 7)
     figure = pictures.spikes(spikes, "words")
     for k, axis in enumerate(figure.axes[:7]):
-        i = pictures.median_sample(spikes, spikes.labels == k)
+        i = median_sample(of_samples(spikes), spikes.labels == k)
         points = axis.collections[0].get_offsets()
         assert len(points) == len(spikes.sample(i).times)
         assert axis.get_xlim()[1] >= max(spikes.sample(i).times, default=0)
@@ -291,14 +385,23 @@ def test_no_raster_is_cut(make_spikes, pictures):
 def test_only_png_and_pdf_are_drawn(file, tmp_path, pictures):
     with pytest.raises(SettingsError, match=r"a\.jpg: a picture is a \.png or \.pdf file"):
         plot(file, tmp_path / "a.jpg")
+
+
+def test_an_archive_has_no_picture(tmp_path, monkeypatch):
+    packed = tmp_path / "shd_test.h5.gz"
+    packed.write_bytes(gzip.compress(b"as if"))
+    md5 = hashlib.md5(packed.read_bytes()).hexdigest()
+    monkeypatch.setitem(inspecting.ARCHIVES, packed.name, md5)
     with pytest.raises(SpsnError, match="there is no picture of archive"):
-        pictures.draw(file, "archive", tmp_path / "a.png")
+        plot(packed, tmp_path / "a.png")
 
 
 def test_a_picture_of_a_recording_shows_the_tone_at_its_place(word, tmp_path, hearing):
+    from spsn.data.audio import read_sound
+
     plot(word, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(PNG)
-    figure = hearing.hearing(word)
+    figure = hearing.hearing(read_sound(word))
     level = figure.axes[1].images[0].get_array()
     assert level.shape[0] == 700 and level.max() == 0
     loudest = level.max(axis=1).argmax()

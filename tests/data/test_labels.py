@@ -1,11 +1,14 @@
 """Tables and patterns: what they say of recordings, and what is said of them where they are wrong."""
 
 import hashlib
+import logging
 import os
 
 import pytest
 
+from spsn.data import listings
 from spsn.data.labels import read_labels
+from spsn.data.listings import audio_files, table_path
 from spsn.errors import DataError
 
 TABLE = "file,label,speaker,split\na/x.wav,one,ann,train\na/y.flac,two,bob,train\nz.wav,one,bob,test\n"
@@ -83,6 +86,37 @@ def test_a_cell_may_hold_what_separates_cells_elsewhere(folder):
 def test_a_table_may_lie_in_the_folder(folder):
     (folder / "inside.csv").write_text(TABLE)
     assert content(read_labels(folder, "inside.csv")) == EXPECTED
+
+
+def test_a_table_is_where_its_path_says_or_else_in_the_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("HOME", str(folder.parent))
+    (folder / "labels.csv").write_text(TABLE)
+    assert table_path("sounds", "labels.csv") == table_path("~/sounds", "labels.csv").relative_to(
+        folder.parent
+    )
+    assert str(table_path(folder, "labels.csv")) == str(folder / "labels.csv")
+    outside = table(folder, TABLE)
+    assert str(table_path(folder, "labels.csv")) == "labels.csv"
+    assert table_path(folder, "~/labels.csv") == outside
+    assert table_path(folder, "{label}.csv") is None
+    assert str(table_path(folder, "absent.csv")) == "absent.csv"
+    assert content(read_labels("~/sounds", "~/labels.csv")).keys() == EXPECTED.keys()
+
+
+def test_what_is_no_table_is_not_read(folder, monkeypatch):
+    with pytest.raises(DataError, match="/dev/zero: a pipe or a device, not a file"):
+        read_labels(folder, "/dev/zero")
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(DataError, match="pipe: a pipe or a device, not a file"):
+        read_labels(folder, folder / "pipe")
+    with pytest.raises(DataError, match="a folder, not a file"):
+        read_labels(folder, folder)
+    path = table(folder, TABLE)
+    with path.open("ab") as file:
+        file.truncate(listings.LARGEST_TABLE + 1)
+    with pytest.raises(DataError, match=r"labels\.csv: over LARGEST_TABLE = 64 MiB"):
+        read_labels(folder, path)
 
 
 def test_test_speakers_make_the_split(folder):
@@ -166,7 +200,7 @@ def test_other_refusals(folder):
             read_labels(folder, path, **how)
     with pytest.raises(DataError, match="not a table in UTF-8"):
         read_labels(folder, table(folder, TABLE.replace("ann", "änn"), "latin-1"))
-    with pytest.raises(DataError, match="cannot be read .No such file"):
+    with pytest.raises(DataError, match="absent.csv: no such file. Name a table, or a pattern"):
         read_labels(folder, "absent.csv")
     with pytest.raises(DataError, match="absent: no such folder"):
         read_labels(folder / "absent", path)
@@ -252,6 +286,68 @@ def test_what_is_no_pattern_is_refused(folder, pattern):
 def test_a_folder_without_recordings_is_refused(tmp_path):
     with pytest.raises(DataError, match="holds no .wav or .flac file"):
         read_labels(named(tmp_path, "notes.txt"), "{label}_{speaker}.wav", test_speakers=["ann"])
+
+
+def test_links_are_followed_but_not_for_ever(tmp_path):
+    folder, far = tmp_path / "sounds", tmp_path / "far"
+    named(folder, "here/1_ann.wav", "here/.#2_ann.wav")
+    named(far, "2_bob.wav", "deep/3_bob.flac")
+    (folder / "there").symlink_to(far)
+    (folder / "4_bob.wav").symlink_to(far / "2_bob.wav")
+    (far / "deep" / "around").symlink_to(folder)
+    (far / "again").symlink_to(far)
+    (folder / "self").symlink_to(folder / "self")
+    (folder / "here" / ".#1_ann.wav").symlink_to("somebody@somewhere.1234")
+    expected = {"here/1_ann.wav", "there/2_bob.wav", "there/deep/3_bob.flac", "4_bob.wav"}
+    assert set(audio_files(folder)) == expected and len(list(audio_files(folder))) == 4
+    (folder / "link").symlink_to(far)  # a second way is another recording, as a copy would be
+    assert set(audio_files(folder)) == expected | {"link/2_bob.wav", "link/deep/3_bob.flac"}
+
+
+def test_recordings_in_a_linked_folder_are_read(tmp_path):
+    named(tmp_path / "far", "1_0.wav", "2_0.wav")
+    folder = named(tmp_path / "sounds", "train/1_0.wav")
+    (folder / "test").symlink_to(tmp_path / "far")
+    collection = read_labels(folder, "{split}/{label}_{take}.wav")
+    assert sorted(r.name for r in collection.recordings) == ["test/1_0", "test/2_0", "train/1_0"]
+
+
+def test_a_link_to_no_recording_is_refused_and_not_listed(tmp_path):
+    folder = named(tmp_path / "sounds", "1_ann.wav", "2_bob.wav")
+    (folder / "3_bob.wav").symlink_to(tmp_path / "not-fetched")
+    assert set(audio_files(folder)) == {"1_ann.wav", "2_bob.wav"}
+    with pytest.raises(DataError, match=r"1 links lead nowhere: 3_bob\.wav"):
+        read_labels(folder, "{label}_{speaker}.wav", test_speakers=["bob"])
+
+
+def test_audio_of_other_kinds_is_told_of(tmp_path, caplog):
+    folder = named(tmp_path, "1_ann.wav", "2_bob.flac", "notes.txt", "3_bob.MP3", "deep/4_bob.aiff", ".5.ogg")
+    with caplog.at_level(logging.WARNING):
+        collection = read_labels(folder, "{label}_{speaker}.{kind}", test_speakers=["bob"])
+    assert len(collection.recordings) == 2 and len(caplog.records) == 1
+    assert f"{folder}: passed over 2 audio files of other kinds, the first of them 3_bob.MP3" in caplog.text
+    for name in ("1_ann.wav", "2_bob.flac"):
+        (folder / name).unlink()
+    with pytest.raises(DataError, match=r"no .wav or .flac file, but 2 audio files .* 3_bob\.MP3\. Convert"):
+        read_labels(folder, "{label}_{speaker}.{kind}", test_speakers=["bob"])
+
+
+def test_a_folder_that_is_absent_holds_no_audio_files(tmp_path):
+    assert list(audio_files(tmp_path / "absent")) == []
+    with pytest.raises(DataError, match=r"1_ann\.wav: cannot be read \(Not a directory\)"):
+        list(audio_files(named(tmp_path, "1_ann.wav") / "1_ann.wav"))
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path):
+    named(tmp_path, "1_ann.wav", "2_bob.wav", "closed/3_bob.wav")
+    (tmp_path / "closed").chmod(0)
+    try:
+        if os.access(tmp_path / "closed", os.R_OK):
+            pytest.skip("nothing is closed to this user")
+        with pytest.raises(DataError, match=r"closed/?: cannot be read \(Permission denied\)"):
+            read_labels(tmp_path, "{label}_{speaker}.wav", test_speakers=["bob"])
+    finally:
+        (tmp_path / "closed").chmod(0o755)
 
 
 def test_a_file_name_that_is_not_text_is_refused(tmp_path):

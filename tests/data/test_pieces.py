@@ -1,12 +1,16 @@
 """Hearing in pieces: nothing is heard twice, nothing is lost, and nothing is left behind."""
 
+import logging
+import multiprocessing
+import threading
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spsn.data.pieces import Kept, hear_all, key_of
+from spsn.data.pieces import Kept, check_targets, hear_all, key_of, write_together
+from spsn.data.shd import read_split
 from spsn.errors import SpsnError
 
 NUMBERS = list(range(20))
@@ -134,6 +138,88 @@ def test_removal_takes_what_is_ours_alone(log, tmp_path):
     (kept.folder / "letter.txt").touch()
     kept.remove()
     assert [path.name for path in kept.folder.iterdir()] == ["letter.txt"]
+
+
+def hold(folder, entered, leave):
+    with Kept(folder).alone():
+        entered.set()
+        leave.wait(60)
+        Kept(folder).keep(["a"], count([1], log=Path(folder).with_name("log")))
+        Kept(folder).remove()
+
+
+def test_a_second_process_waits_for_the_folder(tmp_path, caplog):
+    kept = Kept(tmp_path / "kept")
+    context = multiprocessing.get_context("spawn")
+    entered, leave = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(kept.folder, entered, leave))
+    other.start()
+    assert entered.wait(60)
+    seen = []
+
+    def second():
+        with kept.alone():
+            seen.append((tmp_path / "log").exists())
+            kept.keep(["b"], count([2], log=tmp_path / "log"))
+            seen.append(set(kept.rows({"a", "b"})))
+
+    with caplog.at_level(logging.WARNING):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        while "waiting" not in caplog.text:
+            assert waiting.is_alive()
+        assert not seen
+        leave.set()
+        waiting.join(60)
+    other.join(60)
+    assert other.exitcode == 0 and seen == [True, {"b"}]
+    assert [path.suffix for path in kept.folder.iterdir()] == [".npz"]  # and no lock
+
+
+def test_a_folder_without_pieces_does_not_stay(tmp_path):
+    kept = Kept(tmp_path / "kept")
+    with pytest.raises(SpsnError, match="stumbled"), kept.alone():
+        assert kept.folder.exists()
+        raise SpsnError("stumbled")
+    assert not kept.folder.exists()
+    kept.folder.touch()
+    with pytest.raises(SpsnError, match=r"kept: cannot be written \(File exists\)"), kept.alone():
+        pass
+
+
+@pytest.mark.parametrize("workers", [0, -3])
+def test_fewer_than_one_worker_is_refused(log, workers):
+    with pytest.raises(SpsnError, match=f"workers is {workers}: there must be at least one"):
+        hear_all(NUMBERS, KEYS, partial(count, log=log), workers=workers)
+    assert heard_since(log) == []
+
+
+def test_targets_that_cannot_be_written_are_told_before(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.h5").mkdir()
+    good = tmp_path / "deep" / "good.h5"
+    check_targets([good, tmp_path / "file"])
+    assert not list(good.parent.iterdir())
+    for bad, said in (("folder.h5", "is a folder"), ("file/x.h5", r"cannot be written \(")):
+        with pytest.raises(SpsnError, match=rf"{bad}: {said}"):
+            check_targets([good, tmp_path / bad])
+    with pytest.raises(SpsnError, match="/dev/null: is a pipe or a device"):
+        check_targets([Path("/dev/null")])
+
+
+def test_files_appear_together_or_not_at_all(tmp_path, make_spikes):
+    first, second = tmp_path / "a.h5", tmp_path / "b.h5"
+    write_together({first: make_spikes(seed=1), second: make_spikes(seed=2)}, made_by="words")
+    before = first.read_bytes(), second.read_bytes()
+    assert read_split(first).made_by == "words"
+    second.unlink()
+    second.mkdir()
+    with pytest.raises(SpsnError, match=r"b\.h5: cannot be written"):
+        write_together({first: make_spikes(seed=3), second: make_spikes(seed=2)}, made_by="words")
+    assert first.read_bytes() == before[0] and sorted(tmp_path.iterdir()) == [first, second]
+    second.rmdir()
+    write_together({first: make_spikes(seed=1), second: make_spikes(seed=2)}, made_by="words")
+    assert (first.read_bytes(), second.read_bytes()) == before
 
 
 def test_a_killed_process_is_told_of():

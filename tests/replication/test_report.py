@@ -10,7 +10,7 @@ from pathlib import Path
 import crafted_results as crafted
 import pytest
 
-from spsn.errors import SpsnError
+from spsn.errors import SettingsError, SpsnError
 from spsn.files import write_json
 from spsn.replication import report, typesetting
 from spsn.replication.protocol import differences
@@ -351,9 +351,23 @@ def test_the_full_protocol_has_no_differences_and_the_demo_lists_its_own(demo: P
 
 
 def test_files_of_ones_own_are_not_shd_whatever_their_name() -> None:
-    settings = crafted.plan("paper", dataset={"train": "a.h5", "test": "b.h5", "name": "shd"})
+    settings = crafted.plan("paper", dataset={"train": "a.h5", "test": "b.h5", "name": "shd again"})
     assert [d.setting for d in differences(settings)] == ["data"]
-    assert report.data.data_notice(settings) == "Data: shd --- not SHD"
+    assert report.data.data_notice(settings) == "Data: shd again --- not SHD"
+    with pytest.raises(SettingsError, match="another than shd"):
+        crafted.plan("paper", dataset={"train": "a.h5", "test": "b.h5", "name": "SHD"})
+
+
+def test_digests_that_nobody_published_are_told(tmp_path: Path) -> None:
+    """The files of `data_dir` are taken for SHD by their numbers: the report says so."""
+    settings = crafted.plan("paper")
+    folder = crafted.write(tmp_path / "paper", settings)
+    for published, said in ((True, False), (False, True)):
+        facts = crafted.facts(settings)
+        facts["source"] = {"shd_train.h5": {"url": "file:///a", "published_md5": published}}
+        write_json(folder / "data.json", facts)
+        report.write_macros(folder, settings, tmp_path / "macros.tex")
+        assert rf"\unknowndigest{'true' if said else 'false'}" in (tmp_path / "macros.tex").read_text()
 
 
 def test_a_part_of_shd_says_so() -> None:

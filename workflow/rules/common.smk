@@ -61,32 +61,36 @@ def heard(settings):
     """What `spsn hear` is told of the recordings that are the data; None where the data are spikes already."""
     if settings.dataset == "fsdd":
         folder, labels = str(layout.FSDD / "recordings"), str(layout.FSDD / "labels.csv")
-        words = [folder, "--labels", labels, "--no-trim", "--classes", *fsdd.CLASS_NAMES]
+        words = [folder, f"--labels={labels}", "--no-trim", "--classes", *fsdd.CLASS_NAMES]
         words += ["--source", f"{labels}.source.json"]
         return Heard([folder, labels, f"{labels}.source.json"], "", shlex.join(words))
     if not isinstance(settings.dataset, DatasetAudio):
         return None
     own = settings.dataset
-    words = [own.audio, "--labels", own.labels, "--seed", str(own.seed)]
+    words = [own.audio, f"--labels={own.labels}", "--seed", str(own.seed)]
     words += [] if own.trim else ["--no-trim"]
     words += ["--test-speakers", *own.test_speakers] if own.test_speakers else []
-    tables = [] if "{" in own.labels else [own.labels]
-    return Heard(tables, folder_identity(own.audio), shlex.join(words))
+    table = listings.table_path(own.audio, own.labels)
+    return Heard([str(table)] if table else [], folder_identity(own.audio), shlex.join(words))
 
 
 def folder_identity(folder):
-    """Names, sizes and times of all files below a folder, as a digest, for Snakemake to notice a change."""
-    found = [
-        (os.path.relpath(path, folder), status.st_size, status.st_mtime_ns)
-        for path in sorted(os.path.join(top, name) for top, _, names in os.walk(folder) for name in names)
-        for status in [os.stat(path)]
-    ]
+    """Names, sizes and times of all recordings below a folder, as a digest, for Snakemake to notice a change."""
+    folder = os.path.expanduser(folder)
+    paths = sorted(listings.audio_files(folder)) if os.path.isdir(folder) else []
+    states = [os.stat(os.path.join(folder, path)) for path in paths]
+    found = [(path, state.st_size, state.st_mtime_ns) for path, state in zip(paths, states, strict=True)]
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
 def verbatim(value):
     """A parameter in which braces are no wildcards."""
     return lambda wildcards: value
+
+
+def untriggering(value):
+    """A parameter whose change does nothing again: what is derived from a job's outputs is no reason for Snakemake."""
+    return lambda wildcards, output: value
 
 
 def made_by(name):

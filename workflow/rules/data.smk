@@ -21,7 +21,7 @@ rule settings:
     conda:
         f"../../{ENVIRONMENT}"
     params:
-        config=json.dumps(to_mapping(SETTINGS)),
+        config=verbatim(json.dumps(to_mapping(SETTINGS))),
     shell:
         "spsn settings --json {params.config:q} --out {output} > {log} 2>&1"
 
@@ -38,9 +38,9 @@ if SETTINGS.dataset == "shd":
         conda:
             f"../../{ENVIRONMENT}"
         params:
-            data_dir=verbatim(DATA_DIR),
-            sources=verbatim(SETTINGS.shd.sources),
-            archives=[f"{name}={md5}" for name, md5 in SETTINGS.shd.archives.items()],
+            data_dir=untriggering(DATA_DIR),
+            sources=untriggering(SETTINGS.shd.sources),
+            archives=[f"{name}={md5}" for name, md5 in SETTINGS.shd.archives.items()],  # others are other data
         shell:
             "spsn fetch --out {output.data} {params.data_dir} --sources {params.sources:q} --archives {params.archives:q}"
             " > {log} 2>&1"
@@ -60,8 +60,8 @@ if SETTINGS.dataset == "fsdd":
             f"../../{ENVIRONMENT}"
         params:
             folder=str(layout.FSDD),
-            data_dir=verbatim(DATA_DIR),
-            archive=verbatim(SETTINGS.fsdd.archive),
+            data_dir=untriggering(DATA_DIR),
+            archive=untriggering(SETTINGS.fsdd.archive),
         shell:
             "spsn fetch-fsdd --out {params.folder} {params.data_dir} --archive {params.archive:q} > {log} 2>&1"
 
@@ -80,9 +80,10 @@ if HEARD:
             f"{RESULTS}/logs/hear.log",
         conda:
             f"../../{ENVIRONMENT}"
-        threads: workflow.cores or 1
+        threads: workflow.cores or 8
         resources:
             mem_mb=4000,
+            runtime=720,
         params:
             recordings=HEARD.identity,
             options=verbatim(HEARD.options),
@@ -102,9 +103,10 @@ if SETTINGS.dataset == "synthetic-digits":
             f"{RESULTS}/logs/digits.log",
         conda:
             f"../../{ENVIRONMENT}"
-        threads: workflow.cores or 1
+        threads: workflow.cores or 8
         resources:
             mem_mb=2000,
+            runtime=720,
         params:
             train=SETTINGS.synthetic_digits.train,
             test=SETTINGS.synthetic_digits.test,

@@ -95,7 +95,9 @@ if GOLDEN:
             mem_mb=8000,
             runtime=240,
         params:
-            trials=SETTINGS.golden.trials,
+            identity=verbatim(
+                json.dumps([SETTINGS.golden.trials, SETTINGS.dataset_name, SETTINGS.is_part_of_shd])
+            ),
         shell:
             "exec spsn golden --settings {input.settings} --weights {input.weights} --test {input.test}"
             " --out-passes {output.passes} --out-about {output.about} > {log} 2>&1"

@@ -13,7 +13,7 @@ rule provenance:
     conda:
         f"../../{ENVIRONMENT}"
     params:
-        command=COMMAND,
+        command=verbatim(COMMAND),
         results=results_folder,
     shell:
         "spsn provenance --settings {input.settings} --results {params.results} --command {params.command:q}"

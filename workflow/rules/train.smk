@@ -28,7 +28,7 @@ for block in grid.blocks(SETTINGS):
         params:
             block=block.name,
             seeds=f"{block.seeds[0]}-{block.seeds[-1]}",
-            identity=block_identity(block),
+            identity=verbatim(block_identity(block)),
             results=results_folder,
         shell:
             "exec spsn train --settings {input.settings} --block {params.block} --seeds {params.seeds}"

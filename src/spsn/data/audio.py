@@ -27,6 +27,8 @@ AUDIBLE = 0.01  # of the peak: -40 dB
 FORMATS = {"WAV", "WAVEX", "RF64", "FLAC"}  # libsndfile's names
 LONGEST_FILE = 60.0  # s, before trimming: a word with its silences, and not a lecture that fills the memory
 LOWEST_RATE = 1000  # Hz; the ear hears nothing of speech in less
+HIGHEST_RATE = 768_000  # Hz; no recorder takes more, and a header that claims it would fill the memory
+SHORTEST = 0.020  # s, trimmed: less is a click, no word
 UNKNOWN_LENGTH = 0x7FFFFF00  # a WAV file written to a pipe claims this many bytes, or more
 ANEW = "Copy or record it anew, or leave it out."
 
@@ -44,8 +46,9 @@ def read_sound(path: str | os.PathLike, *, trimmed: bool = True) -> Sound:
     """Return the sound in a WAV or FLAC file, mixed down, and trimmed if asked for.
 
     Raises DataError, with the file and the remedy, for a file that cannot be read, is neither WAV nor FLAC,
-    is damaged or cut short, holds no samples, silence or numbers that are not finite, lasts longer than
-    `LONGEST_FILE` or, once trimmed, than the ear's `LONGEST`; SpsnError where soundfile is not installed.
+    is damaged or cut short, holds no samples, silence or numbers that are not finite, claims a
+    rate outside `LOWEST_RATE` and `HIGHEST_RATE`, lasts longer than `LONGEST_FILE` or, once trimmed, than the
+    ear's `LONGEST` or not as long as `SHORTEST`; SpsnError where soundfile is not installed.
     """
     path = Path(path)
     try:
@@ -63,11 +66,11 @@ def read_sound(path: str | os.PathLike, *, trimmed: bool = True) -> Sound:
     if not wave.any():
         raise DataError(f"{path}: silent. {ANEW}")
     wave = trim(wave) if trimmed else wave
-    if len(wave) > LONGEST * rate:
-        raise DataError(
-            f"{path}: {len(wave) / rate:.1f} s long{' without its silence' if trimmed else ''}. "
-            f"Cut it into words of at most {LONGEST:g} s."
-        )
+    length, how = len(wave) / rate, " without its silence" if trimmed else ""
+    if length > LONGEST:
+        raise DataError(f"{path}: {length:.1f} s long{how}. Cut it into words of at most {LONGEST:g} s.")
+    if length < SHORTEST:
+        raise DataError(f"{path}: {length:.3g} s long{how}, under SHORTEST = {SHORTEST:g}. {ANEW}")
     return Sound(wave, rate, hashlib.sha256(content).hexdigest())
 
 
@@ -112,6 +115,10 @@ def _check_header(stream: BinaryIO, path: Path) -> None:
         if file.samplerate < LOWEST_RATE:
             raise DataError(
                 f"{path}: {file.samplerate} samples a second, under LOWEST_RATE = {LOWEST_RATE}. {ANEW}"
+            )
+        if file.samplerate > HIGHEST_RATE:
+            raise DataError(
+                f"{path}: {file.samplerate} samples a second, over HIGHEST_RATE = {HIGHEST_RATE}. {ANEW}"
             )
         if file.frames > LONGEST_FILE * file.samplerate:
             raise DataError(

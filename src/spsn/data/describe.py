@@ -5,7 +5,6 @@ splits are read at the finest time step that all of them were binned in. A bin i
 (`spsn.data.events`), so the time of a spike is given as the end of its bin: right to within one time step.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from spsn.data.events import EventStore
-from spsn.data.shd import CHANNELS
+from spsn.data.statistics import Samples, median_sample, of_samples, summary, times
 from spsn.errors import DataError
-from spsn.files import write_rows
+from spsn.files import digest, write_rows
 from spsn.settings import Settings
 
 SAMPLE_COLUMNS = (
@@ -51,7 +50,7 @@ def describe(
         "is_shd": settings.is_shd,
         "splits": {split: _split(path, chosen[split], opened[split]) for split, path in files.items()},
         "class_names": list(next(iter(chosen.values())).classes) if chosen else [],
-        "source": {split: _read_source(path) for split, path in sources.items()},
+        "source": {split: read_source(path) for split, path in sources.items()},
     }
 
 
@@ -75,20 +74,17 @@ def samples(stores: Mapping[str, EventStore]) -> list[dict[str, Any]]:
 def rasters(store: EventStore, split: str = "train") -> Iterator[dict[str, Any]]:
     """All spikes of one sample of each class as rows of `RASTER_COLUMNS`, times in s.
 
-    The sample is the one whose number of spikes is the median of its class (of an even number of samples the
-    lower of the two in the middle; of equals the first in the file), so that nobody chose it.
+    The sample is the `median_sample` of its class.
     """
-    counts = np.diff(store.offsets)
-    for label, name in enumerate(store.classes):
-        of_class = np.flatnonzero(store.label == label)
-        if not of_class.size:
+    found = of_samples(store)
+    for label, name in enumerate(found.class_names):
+        if not (found.labels == label).any():
             continue
-        ranked = of_class[np.argsort(counts[of_class], kind="stable")]
-        i = int(ranked[(len(ranked) - 1) // 2])
+        i = median_sample(found, found.labels == label)
         row = {"class": name, "label": label, "split": split, "sample": i, "speaker": int(store.speaker[i])}
-        spikes = slice(store.offsets[i], store.offsets[i + 1])
-        for time_bin, channel in zip(store.time_bin[spikes], store.channel[spikes], strict=True):
-            yield {**row, "time_s": _seconds(time_bin, store), "channel": int(channel)}
+        channels = store.channel[store.offsets[i] : store.offsets[i + 1]]
+        for time, channel in zip(times(store, i).tolist(), channels.tolist(), strict=True):
+            yield {**row, "time_s": time, "channel": channel}
 
 
 def write_samples(stores: Mapping[str, EventStore], out: str | Path) -> None:
@@ -110,60 +106,46 @@ def _finest(opened: Mapping[str, Sequence[EventStore]]) -> dict[str, EventStore]
     }
 
 
-def _seconds(time_bin: int, store: EventStore) -> float:
-    """The end of a bin in s, without the digits that binary fractions add."""
-    return round(int(time_bin) * store.time_step_ms / 1000, 6)
-
-
 def _samples(split: str, store: EventStore) -> Iterator[dict[str, Any]]:
-    for i, label in enumerate(store.label.tolist()):
-        channels = store.channel[store.offsets[i] : store.offsets[i + 1]]
-        heard = np.zeros(CHANNELS, bool)
-        heard[channels] = True
+    found = of_samples(store)
+    columns = found.labels, found.speakers, found.spikes, found.last_spike_s, found.active_channels
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    for i, (label, speaker, spikes, last, channels) in enumerate(rows):
         yield {
             "split": split,
             "sample": i,
             "label": label,
-            "class": store.classes[label],
-            "speaker": int(store.speaker[i]),
-            "spikes": len(channels),
-            "duration_s": _seconds(store.length[i] - 1, store),
-            "active_channels": int(heard.sum()),
+            "class": found.class_names[label],
+            "speaker": speaker,
+            "spikes": spikes,
+            "duration_s": last,
+            "active_channels": channels,
         }
 
 
 def _split(path: Path, store: EventStore, every: list[EventStore]) -> dict[str, Any]:
+    found = of_samples(store)
     return {
         "file": str(path),
         "sha256": file_digest(path),
         "samples": len(store),
         "classes": len(store.classes),
         "speakers": np.unique(store.speaker).tolist(),
-        "spikes_per_sample": float(np.diff(store.offsets).mean()),
+        "spikes_per_sample": float(found.spikes.mean()),
         "duration_s": float(store.length.mean() * store.time_step_ms / 1000),
-        **_statistics(store),
+        **_statistics(found),
         "digest": {f"{other.time_step_ms / 1000:g}": other.digest for other in every},
     }
 
 
-def _statistics(store: EventStore) -> dict[str, Any]:
+def _statistics(found: Samples) -> dict[str, Any]:
     """Of the samples: spikes, time of the last spike, active channels; how many samples a class has."""
-    rows = list(_samples("", store))
-    spikes, last, channels = (
-        np.array([row[name] for row in rows], float) for name in ("spikes", "duration_s", "active_channels")
-    )
-    of_class = np.bincount(store.label, minlength=len(store.classes))
+    last, channels = summary(found.last_spike_s), summary(found.active_channels)
+    of_class = np.bincount(found.labels, minlength=len(found.class_names))
     return {
-        "spikes": {
-            "total": int(spikes.sum()),
-            "mean": float(spikes.mean()),
-            "sd": float(spikes.std(ddof=1)) if len(rows) > 1 else None,
-            "min": int(spikes.min()),
-            "median": float(np.median(spikes)),
-            "max": int(spikes.max()),
-        },
-        "last_spike_s": {"mean": float(last.mean()), "max": float(last.max())},
-        "active_channels": {"mean": float(channels.mean())},
+        "spikes": {"total": len(found.units), **summary(found.spikes)},
+        "last_spike_s": {"mean": last["mean"], "max": last["max"]},
+        "active_channels": {"mean": channels["mean"]},
         "samples_per_class": {"min": int(of_class.min()), "max": int(of_class.max())},
     }
 
@@ -171,13 +153,13 @@ def _statistics(store: EventStore) -> dict[str, Any]:
 def file_digest(path: str | Path) -> str:
     """SHA-256 (hex) of a file's bytes. Raises `DataError` where it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); run the data rules again") from error
 
 
-def _read_source(path: Path) -> dict[str, Any]:
+def read_source(path: Path) -> dict[str, Any]:
+    """What was written beside a data file of where it came from. Raises `DataError`."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

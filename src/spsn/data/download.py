@@ -10,7 +10,6 @@ every cut. httpx would do as well, but Snakemake brings requests and tenacity al
 when something is downloaded, so that training needs none of them.
 """
 
-import hashlib
 import importlib
 import logging
 import os
@@ -21,6 +20,7 @@ from spsn.data.hdf5 import is_web_page
 from spsn.data.part import Part, keeping, part_of
 from spsn.data.transfer import Cut, Refusal, Transfer
 from spsn.errors import DataError
+from spsn.files import digest
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,8 @@ def download(
         with part_of(target) as (part, waited):
             if waited and (_is_good(target, digests) if digests else _identity(target) != before):
                 return
-            make = _maker(url, part, hosts=hosts, limit=limit, checked=bool(digests), timeout=timeout)
+            fault = (lambda path: _fault(path, digests)) if digests else None
+            make = _maker(url, part, hosts=hosts, limit=limit, fault=fault, timeout=timeout)
             _bring(make, _Patience(attempts, pause, part), part, target, digests)
 
 
@@ -163,12 +164,6 @@ def _need_libraries() -> None:
         raise DataError(f"{error}. Fetching needs it: install spsn[pipeline].") from error
 
 
-def digest_of(path: Path, algorithm: str) -> str:
-    """A file's digest (hex) by the algorithm of that name."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-
-
 def _is_good(path: Path, digests: Mapping[str, str]) -> bool:
     return bool(digests) and path.is_file() and _fault(path, digests) is None
 
@@ -176,7 +171,7 @@ def _is_good(path: Path, digests: Mapping[str, str]) -> bool:
 def _fault(path: Path, digests: Mapping[str, str]) -> str | None:
     """Why a whole file is not the one that is wanted; None if it is."""
     for algorithm, wanted in digests.items():
-        found = digest_of(path, algorithm)
+        found = digest(path, algorithm)
         if found != wanted:
             with path.open("rb") as file:
                 page = is_web_page(file.read(512))

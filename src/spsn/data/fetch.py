@@ -6,8 +6,10 @@ file that is fetched the .h5's own md5 is not asked for: norse publishes it, but
 archives hold the same bytes. Only a file that passed everything is renamed into its place.
 
 `<folder>/.downloads` keeps what was downloaded, whole or in part, for the next try, say when the disk was
-full; it is emptied when the file is accepted, and what proves wrong is removed. Only a process that is killed
-leaves its lock there, or a file half unpacked; the next one takes these over. How a file is brought over a
+full or the memory too small; what proves wrong is removed, and an archive of the right md5 with wrong
+contents is not asked for elsewhere, since it would have the same bytes. The folder goes when nothing is left
+in it. Only a process that is killed leaves its lock there, or a file half unpacked; the next one takes these
+over. How a file is brought over a
 bad line, and why by requests and tenacity, says `spsn.data.download`.
 """
 
@@ -15,11 +17,11 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
-from spsn.data.download import DownloadError, digest_of, download
-from spsn.data.part import held, keeping
+from spsn.data.download import DownloadError, download
+from spsn.data.hdf5 import UnreadError
+from spsn.data.part import alone, keeping
 from spsn.data.shd import SHD_EXPECTED, Expectation, check_split, read_split
 from spsn.data.transfer import host_of
 from spsn.data.unpack import MAX_FILE_BYTES, place
@@ -27,11 +29,15 @@ from spsn.dataset_settings import SHD_ARCHIVES as ARCHIVES  # archive: md5
 from spsn.dataset_settings import SHD_FILES as FILES  # file: md5
 from spsn.dataset_settings import SHD_SOURCES as SOURCES
 from spsn.errors import DataError
-from spsn.files import require_file, whole_file
+from spsn.files import digest, require_file, whole_file
 
 log = logging.getLogger(__name__)
 
 Facts = dict[str, str | int | bool]
+
+
+class _ContentsError(DownloadError):
+    """An archive has the right md5 and the wrong contents."""
 
 
 def fetch(
@@ -52,24 +58,28 @@ def fetch(
     nothing in particular: then the md5 alone says what it is. `timeout`, `attempts` and `pause` are those of
     `download`; a source that does not answer at all is not asked for its other archive. The result has
     `file`, `url`, `md5` of the archive, `sha256` and `bytes` of the file. Raises DataError when no archive
-    gives a good file, with every address tried and the way to place the file by hand, and when this machine
-    cannot keep it.
+    gives a good file, with every address tried and the way to place the file by hand, when this machine
+    cannot keep or read it, and for a `name` of which no archive is known.
     """
     target, wanted = Path(folder) / name, _archives_of(name, archives)
+    if not wanted:
+        raise DataError(f"{target}: {_unknown(archives)}")
     how = {"timeout": timeout, "attempts": attempts, "pause": pause, "hosts": _hosts(sources)}
-    failures, silent = [], set()
-    with keeping(target), _alone(target) as store:
+    failures, hopeless = [], set()
+    with keeping(target), alone(target) as store:
         for source, archive in _places(store, wanted, sources):
-            if source in silent:
+            if source in hopeless or archive in hopeless:
                 continue
             try:
                 return _take(source, store / archive, target, wanted[archive], expect, how)
             except DownloadError as error:
                 log.warning("%s", error)
                 failures.append(f"  {error}")
-                if not error.answered:
-                    silent.add(source)
-    tried = "\n".join(failures) or "  nothing: no archive of that name is known"
+                if isinstance(error, _ContentsError):
+                    hopeless.add(archive)
+                elif not error.answered:
+                    hopeless.add(source)
+    tried = "\n".join(failures)
     raise DataError(f"{target}: could not be fetched. Tried:\n{tried}\n{_by_hand(name, sources)}")
 
 
@@ -99,7 +109,7 @@ def use_existing(
     hint = _by_hand(name, SOURCES) if name in SHD_EXPECTED else "Put it there, or name another folder."
     require_file(source, f"data_dir names its folder. {hint}")
     _check_existing(source, name, wanted, expect)
-    facts = _facts(source, name) | {"url": source.as_uri(), "md5": digest_of(source, "md5")}
+    facts = _facts(source, name) | {"url": source.as_uri(), "md5": _md5(source)}
     with keeping(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         if not (target.exists() and target.samefile(source)):
@@ -117,7 +127,7 @@ def _places(
 ) -> Iterator[tuple[str | None, str]]:
     """Sources and archives in the order in which they are tried; None for what an earlier try left whole."""
     for archive, md5 in wanted.items():
-        if (store / archive).is_file() and digest_of(store / archive, "md5") == md5:
+        if (store / archive).is_file() and digest(store / archive, "md5") == md5:
             yield None, archive
         else:
             (store / archive).unlink(missing_ok=True)
@@ -129,22 +139,25 @@ def _places(
 def _take(
     source: str | None, packed: Path, target: Path, md5: str, expect: Expectation | None, how: Mapping
 ) -> Facts:
-    """Download an archive, unless it is there, and make the file of it. Raises DownloadError where either
-    proves wrong.
+    """Download an archive, unless it is there, and make the file of it.
+
+    Raises DownloadError where either proves wrong. Where this machine fails, the archive stays.
     """
     url = _bring(source, packed, md5, how)
     try:
         place(packed, packed.parent, target, expect or _expected(target.name, {packed.name: md5}))
+    except UnreadError as error:
+        raise UnreadError(f"{error} What was downloaded is kept in {packed.parent}.") from error
     except DataError as error:  # whatever is wrong with it is wrong with it for ever
         _clear(packed.parent, packed.name)
-        raise DownloadError(f"{url}: {error}") from error
+        raise _ContentsError(f"{url}: {error}") from error
     _clear(packed.parent, *_names(target.name))
     return _facts(target, target.name) | {"url": url, "md5": md5}
 
 
 def _clear(store: Path, *archives: str) -> None:
     for archive in archives:
-        for suffix in ("", ".url", ".part", ".part.json"):
+        for suffix in ("", ".url", ".part", ".part.json", ".part.new"):
             (store / f"{archive}{suffix}").unlink(missing_ok=True)
 
 
@@ -164,19 +177,30 @@ def _unpack_existing(
 ) -> Facts:
     for path in packed:
         require_file(path, "Name another folder.")
-    digests = {path: digest_of(path, "md5") for path in packed}
+    digests = {path: _md5(path) for path in packed}
     right = [path for path, md5 in digests.items() if md5 == wanted[path.name]]
     if not right:
         found = "; ".join(f"{path} has md5 {md5}, not {wanted[path.name]}" for path, md5 in digests.items())
         raise DataError(f"{found}. Download it again. {_by_hand(target.name, SOURCES)}")
     source = right[0]
-    with keeping(target), _alone(target) as store:
+    with keeping(target), alone(target) as store:
         try:
             place(source, store, target, expect)
+        except UnreadError:
+            raise
         except DataError as error:
             raise DataError(f"{source}: {error}") from error
     facts = _facts(target, target.name) | {"url": source.as_uri(), "md5": digests[source]}
     return facts | {"published_md5": digests[source] == ARCHIVES.get(source.name)}
+
+
+def _md5(path: Path) -> str:
+    try:
+        return digest(path, "md5")
+    except OSError as error:
+        raise UnreadError(
+            f"{path}: cannot be read ({error.strerror}). See to the disk, or name another folder."
+        ) from error
 
 
 def _check_existing(source: Path, name: str, wanted: Mapping[str, str], expect: Expectation | None) -> None:
@@ -212,18 +236,6 @@ def _hosts(sources: Sequence[str]) -> set[str]:
     return own | {f"www.{host}" for host in own}
 
 
-@contextmanager
-def _alone(target: Path) -> Iterator[Path]:
-    """Keep other processes from fetching `target`; yield the folder for what was downloaded."""
-    store = target.parent / ".downloads"
-    lock = store / f"{target.name}.lock"
-    with held(lock):
-        try:
-            yield store
-        finally:
-            lock.unlink(missing_ok=True)
-
-
 def _link(source: Path, target: Path) -> None:
     beside = target.with_name(f".{target.name}.{os.getpid()}.link")
     try:
@@ -237,7 +249,15 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _facts(path: Path, name: str) -> Facts:
-    return {"file": name, "sha256": digest_of(path, "sha256"), "bytes": path.stat().st_size}
+    return {"file": name, "sha256": digest(path), "bytes": path.stat().st_size}
+
+
+def _unknown(archives: Mapping[str, str]) -> str:
+    known = sorted({archive.rpartition(".")[0] for archive in archives})
+    return (
+        f"only {' and '.join(known)} can be fetched. Name one of them; files of your own are given as "
+        "`dataset: {train: ..., test: ...}` and need no fetching."
+    )
 
 
 def _by_hand(name: str, sources: Sequence[str]) -> str:

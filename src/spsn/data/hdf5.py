@@ -6,6 +6,7 @@ bytes that begins at bit 255). Nothing of that is followed: a data set must be l
 values, stay within the limits below and hold IEEE floats, two's complement integers or texts.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from spsn.data import heap
 from spsn.data.checks import AGAIN
 from spsn.data.heap import MAX_SAMPLES, Refused
 from spsn.errors import DataError
-from spsn.files import require_file
+from spsn.files import error_number, require_file
 
 MAX_ENTRIES = 65_536  # of a table of classes or speakers, which are numbered in 16 bits
 MAX_TEXT = 16_777_216  # bytes of all texts of a table
@@ -30,17 +31,34 @@ DAMAGE = (
     ArithmeticError,
     AttributeError,
     LookupError,
-    MemoryError,
     OSError,
     RuntimeError,
     TypeError,
     ValueError,
 )
+# What says nothing about the file: the disk or the line to it fails, or this process has used up its share.
+OF_THIS_MACHINE = (
+    errno.EIO,
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENOTCONN,
+    errno.EREMOTEIO,
+)
+
+
+class UnreadError(DataError):
+    """A file that could not be read, and may well be sound."""
 
 
 @contextmanager
 def reading(path: str | os.PathLike) -> Iterator[h5py.File]:
-    """Yield the open file; a fault met while it is read becomes a DataError with the path and a remedy."""
+    """Yield the open file; a fault met while it is read becomes a DataError with the path and a remedy.
+
+    Where it is this machine that fails, by its disk or for want of memory, that is an UnreadError.
+    """
     path = Path(path)
     require_file(path, "Fetch it, or name the folder that holds it (data_dir).")
     try:
@@ -48,8 +66,22 @@ def reading(path: str | os.PathLike) -> Iterator[h5py.File]:
             yield file
     except Refused as error:
         raise DataError(f"{path}: {error}. {AGAIN}") from error
+    except MemoryError as error:
+        raise UnreadError(no_memory(path, error)) from error
     except DAMAGE as error:
+        if error_number(error) in OF_THIS_MACHINE:
+            raise UnreadError(
+                f"{path}: cannot be read ({error}). See to the disk, or to the line to it, and try again."
+            ) from error
         raise DataError(f"{path}: damaged, or not in SHD's layout ({error}). {AGAIN}") from error
+
+
+def no_memory(path: str | os.PathLike, error: BaseException) -> str:
+    """What to say where reading `path` takes more memory than there is."""
+    reason = f" ({error})" if str(error) else ""
+    return (
+        f"{path}: there is not enough memory to read it{reason}. Free some, or read it where there is more."
+    )
 
 
 def is_web_page(head: bytes) -> bool:
@@ -61,6 +93,8 @@ def _opened(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
+        if error_number(error) in OF_THIS_MACHINE:
+            raise
         with path.open("rb") as file:
             page = is_web_page(file.read(512))
         raise Refused(

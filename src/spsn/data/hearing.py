@@ -25,8 +25,7 @@ from spsn.data.audio import read_sound
 from spsn.data.labels import SPLITS, Collection, Recording, read_labels
 from spsn.data.listings import several
 from spsn.data.membrane import transform_length
-from spsn.data.pieces import Kept, Row, hear_all, key_of
-from spsn.data.shd import write_split
+from spsn.data.pieces import Kept, Row, check_targets, hear_all, key_of, write_together
 from spsn.data.spikes import SpikeFile
 from spsn.errors import DataError, SpsnError
 
@@ -90,21 +89,24 @@ def hear_collection(
 
     `trim` takes away silence at both ends. `device` is "cpu" (numba, in `workers` processes), "cuda" (torch
     on a GPU), "auto" (a GPU where there is one) or "torch" (torch on a CPU, for comparison). `work` keeps
-    what was heard until both files stand: by default a hidden folder beside the training file. The facts:
-    what made the files, seed, trimmed, device, number of recordings, SHA-256 of all their files, versions.
-    Raises DataError that names the recordings that cannot be heard, SpsnError where a package or device is
-    missing. Source of the layout: `spsn.data.shd`.
+    what was heard until both files stand, which they do together: by default a hidden folder beside the
+    training file; another process that hears into it waits. The facts: what made the files, seed, trimmed,
+    device, number of recordings, SHA-256 of all their files, versions. Raises DataError that names the
+    recordings that cannot be heard, SpsnError where a package or device is missing and, before anything is
+    heard, where a file cannot be written. Source of the layout: `spsn.data.shd`.
     """
     files = {split: Path(out[split]) for split in SPLITS}
     if files["train"].resolve() == files["test"].resolve():
         raise SpsnError(f"{files['test']}: cannot be the training and the test file. Name two files.")
+    check_targets(files.values())
     kind = _kind(device)
     tasks = look_through(collection.recordings, trim)
     kept = Kept(work or files["train"].with_name(f".{files['train'].stem}.hearing"))
-    rows = hear_tasks(tasks, seed=seed, kind=kind, workers=workers, kept=kept, progress=progress)
-    for split, path in files.items():
-        write_split(path, _spike_file(collection, tasks, rows, split), made_by=MADE_BY)
-    kept.remove()
+    with kept.alone():
+        rows = hear_tasks(tasks, seed=seed, kind=kind, workers=workers, kept=kept, progress=progress)
+        made = {path: _spike_file(collection, rows, split) for split, path in files.items()}
+        write_together(made, made_by=MADE_BY)
+        kept.remove()
     wanted = VERSIONS if kind == "cpu" else (*VERSIONS, "torch")
     return {
         "made by": MADE_BY,
@@ -213,7 +215,7 @@ def _hear_batch(tasks: Sequence[Task], *, seed: int, device) -> list[Row]:
     return [(times.astype(np.float16), units) for times, units in heard]
 
 
-def _spike_file(collection: Collection, tasks: list[Task], rows: list[Row], split: str) -> SpikeFile:
+def _spike_file(collection: Collection, rows: list[Row], split: str) -> SpikeFile:
     chosen = [i for i, recording in enumerate(collection.recordings) if recording.split == split]
     return SpikeFile.from_rows(
         times=[rows[i][0] for i in chosen],

@@ -45,6 +45,7 @@ REFRACTORY = 24  # steps of 2 / fs: 1 ms
 TAU_MEMBRANE, TAU_SYNAPSE = 1e-3, 0.5e-3  # s
 WEIGHT = 13_000 / FIBRES  # 1/s
 LONGEST = 5.0  # s; the membrane's table would grow to a gigabyte
+SQUARED = 256  # peaks within 2**-SQUARED and 2**SQUARED have squares that are numbers
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -121,6 +122,9 @@ def condition(audio: np.ndarray, sample_rate: int, name: str = "the sound") -> n
         )
     if not np.isfinite(sound).all() or not sound.any():
         raise DataError(f"{name}: silent or not finite. Leave this recording out.")
+    exponent = int(np.frexp(np.abs(sound).max())[1])
+    if abs(exponent) > SQUARED:  # by a power of two, which rounds nothing
+        sound = np.ldexp(sound, -exponent)
     if sample_rate != SAMPLE_RATE:
         from scipy.signal import resample_poly  # slow to import, and not needed at 48 kHz
 

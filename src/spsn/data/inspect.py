@@ -2,29 +2,42 @@
 
 A file is known by its first bytes, not by its name: spikes in SHD's layout (HDF5), an event store
 (safetensors), an archive (.zip, .gz) or a recording (WAV, FLAC). Whether it is SHD is a matter of digests
-alone: those of the two files (published with norse) and of their archives (`spsn.dataset_settings`).
+alone: those of the two files (`spsn.data.identity`) and of their archives (`spsn.dataset_settings`).
 """
 
-import hashlib
+import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spsn.data import hdf5
-from spsn.data.checks import SHD_EXPECTED, faults
+from spsn.data.checks import faults
 from spsn.data.events import EventStore
+from spsn.data.identity import shd_identity
 from spsn.data.shd import SpikeFile, read_split
+from spsn.data.statistics import of_samples, summary
 from spsn.dataset_settings import SHD_ARCHIVES as ARCHIVES
 from spsn.dataset_settings import SHD_FILES
-from spsn.errors import DataError, SettingsError
-from spsn.files import require_file
+from spsn.errors import DataError, SettingsError, SpsnError
+from spsn.files import digest, require_file
 
-SHD_MD5 = {md5: name for name, md5 in SHD_FILES.items()}
+if TYPE_CHECKING:  # the ear takes a while to import
+    from spsn.data.audio import Sound
+
 HDF5, ARCHIVE, STORE, RECORDING, UNKNOWN = "spikes", "archive", "event store", "recording", "unknown"
 PICTURES = (".png", ".pdf")
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """The facts of a file as `inspect` gives them, and what was read of it (None where nothing could be)."""
+
+    facts: dict[str, Any]
+    content: "SpikeFile | EventStore | Sound | None"
 
 
 def inspect(path: str | os.PathLike) -> dict[str, Any]:
@@ -34,32 +47,41 @@ def inspect(path: str | os.PathLike) -> dict[str, Any]:
     sound file), shd (is_shd, says) for all but recordings, and what the kind has (`spike_facts`,
     `spsn.data.inspect_sound.sound_facts`). Raises DataError where there is no file that can be read.
     """
+    return examine(path).facts
+
+
+def examine(path: str | os.PathLike) -> Inspection:
+    """Return the facts of `inspect` together with what was read, which `plot` takes. Raises as `inspect`."""
     require_file(path, "Name a file that is there.")
     facts: dict[str, Any] = {"path": os.fspath(path), "kind": kind_of(path), "bytes": os.stat(path).st_size}
-    facts |= _digests(path) | {"problems": [], "notes": []}
+    facts |= {"md5": digest(path, "md5"), "sha256": digest(path), "problems": [], "notes": []}
     if facts["kind"] == RECORDING:
-        from spsn.data.inspect_sound import sound_facts
+        from spsn.data.inspect_sound import judge_sound
 
-        facts |= sound_facts(path)
+        content = judge_sound(path, facts)
     else:
-        _judge(path, facts)
+        content = _judge(path, facts)
         facts["shd"] = _shd(facts)
-    return facts | {"sound": not facts["problems"]}
+    return Inspection(_finite(facts | {"sound": not facts["problems"]}), content)
 
 
-def plot(path: str | os.PathLike, out: str | os.PathLike) -> None:
-    """Draw what `path` holds into `out` (.png or .pdf): see `spsn.data.pictures.draw`.
+def plot(found: Inspection | str | os.PathLike, out: str | os.PathLike) -> None:
+    """Draw what was `found` by `examine` into `out` (.png or .pdf); a path is examined first.
 
-    Raises SettingsError for a picture of another kind, DataError for a file that is not sound.
+    Raises SettingsError for a picture of another kind, DataError for a file that is not sound, SpsnError for
+    a kind without a picture, or without matplotlib.
     """
     if Path(out).suffix.lower() not in PICTURES:
         raise SettingsError(f"{out}: a picture is a {' or '.join(PICTURES)} file. Name it so.")
-    problems = inspect(path)["problems"]
+    found = found if isinstance(found, Inspection) else examine(found)
+    path, problems = found.facts["path"], found.facts["problems"]
     if problems:
         raise DataError(f"{path}: not drawn, since it is not sound: {problems[0]}")
+    if found.content is None:
+        raise SpsnError(f"{path}: there is no picture of {found.facts['kind']}. Leave --plot out.")
     from spsn.data.pictures import draw
 
-    draw(path, kind_of(path), out)
+    draw(found.content, Path(path).name, out)
 
 
 def kind_of(path: str | os.PathLike) -> str:
@@ -83,59 +105,25 @@ def spike_facts(found: SpikeFile | EventStore) -> dict[str, Any]:
     Of every sample: spikes, duration (s, to the last spike), active channels; of these mean, sd (over n - 1),
     min, median and max.
     """
-    stored = isinstance(found, EventStore)
-    labels, speakers = (found.label, found.speaker) if stored else (found.labels, found.speakers)
-    units = found.channel if stored else found.units
-    names = found.classes if stored else found.class_names
-    counts = np.diff(found.offsets)
+    each = of_samples(found)
+    labels, speakers = each.labels, each.speakers
     return {
         "samples": len(found),
-        "spikes": len(units),
-        "silent_samples": int((counts == 0).sum()),
+        "spikes": len(each.units),
+        "silent_samples": int((each.spikes == 0).sum()),
         "classes": [
-            {"label": k, "name": name, "samples": int((labels == k).sum())} for k, name in enumerate(names)
+            {"label": k, "name": name, "samples": int((labels == k).sum())}
+            for k, name in enumerate(each.class_names)
         ],
         "speakers": [
             {"speaker": k, "samples": int((speakers == k).sum()), **_told(found, k)}
             for k in np.unique(speakers).tolist()
         ],
-        "spikes_per_sample": statistics(counts),
-        "duration_s": statistics(last_spikes(found)),
-        "active_channels_per_sample": statistics(active_channels(units, found.offsets)),
-        "active_channels": len(np.unique(units)),
+        "spikes_per_sample": summary(each.spikes),
+        "duration_s": summary(each.last_spike_s),
+        "active_channels_per_sample": summary(each.active_channels),
+        "active_channels": len(np.unique(each.units)),
     }
-
-
-def last_spikes(found: SpikeFile | EventStore) -> np.ndarray:
-    """Time of each sample's last spike (n,) float64 in s, 0 for a silent one."""
-    times = found.time_bin * (found.time_step_ms / 1000) if isinstance(found, EventStore) else found.times
-    last = np.zeros(len(found))
-    filled = np.diff(found.offsets) > 0
-    if filled.any():
-        with np.errstate(invalid="ignore"):  # of a file with times that are no numbers
-            last[filled] = np.maximum.reduceat(times.astype(np.float64), found.offsets[:-1][filled])
-    return last
-
-
-def active_channels(units: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Number of channels (n,) with at least one spike in each sample."""
-    return np.array([len(np.unique(units[a:b])) for a, b in zip(offsets[:-1], offsets[1:], strict=True)])
-
-
-def statistics(values: np.ndarray) -> dict[str, float | None]:
-    """Mean, sd (over n - 1), min, median and max of the finite `values`; None where there is none."""
-    values = np.asarray(values, float)
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return dict.fromkeys(("mean", "sd", "min", "median", "max"))
-    found = {
-        "mean": values.mean(),
-        "sd": values.std(ddof=1) if values.size > 1 else None,
-        "min": values.min(),
-        "median": np.median(values),
-        "max": values.max(),
-    }
-    return {name: None if value is None else float(value) for name, value in found.items()}
 
 
 def render(facts: Mapping[str, Any]) -> str:
@@ -145,18 +133,21 @@ def render(facts: Mapping[str, Any]) -> str:
     return "\n".join(lines(facts))
 
 
-def _judge(path: str | os.PathLike, facts: dict[str, Any]) -> None:
-    """Add to `facts` what a file of spikes, an event store or an archive holds, and what is wrong with it."""
+def _judge(path: str | os.PathLike, facts: dict[str, Any]) -> SpikeFile | EventStore | None:
+    """Add to `facts` what a file of spikes, an event store or an archive holds, and what is wrong with it;
+    return the spikes.
+    """
     try:
         if facts["kind"] == HDF5:
-            _judge_spikes(path, facts)
-        elif facts["kind"] == STORE:
+            return _judge_spikes(path, facts)
+        if facts["kind"] == STORE:
             store = EventStore.load(path)
             facts |= spike_facts(store) | {
                 "time": f"bins of {store.time_step_ms:g} ms",
                 "digest": store.digest,
             }
-        elif facts["kind"] == ARCHIVE and facts["md5"] not in ARCHIVES.values():
+            return store
+        if facts["kind"] == ARCHIVE and facts["md5"] not in ARCHIVES.values():
             facts["problems"].append(
                 "not an archive of SHD that was published. Unpack it, inspect what it holds."
             )
@@ -166,9 +157,10 @@ def _judge(path: str | os.PathLike, facts: dict[str, Any]) -> None:
             )
     except DataError as error:
         facts["problems"].append(str(error).removeprefix(f"{path}: "))
+    return None
 
 
-def _judge_spikes(path: str | os.PathLike, facts: dict[str, Any]) -> None:
+def _judge_spikes(path: str | os.PathLike, facts: dict[str, Any]) -> SpikeFile:
     spikes = read_split(path)
     with hdf5.reading(path) as file:
         kind = hdf5.row_type(hdf5.find(file, "spikes/times"), "f", "seconds")
@@ -180,15 +172,16 @@ def _judge_spikes(path: str | os.PathLike, facts: dict[str, Any]) -> None:
         facts["notes"].append(f"unsorted spike times in {unsorted.size} samples; binning sorts them")
     if len(set(names)) < len(names):
         facts["notes"].append("classes share a name; they are told apart by their labels")
+    return spikes
 
 
 def _shd(facts: Mapping[str, Any]) -> dict[str, Any]:
-    known = SHD_MD5 | {md5: name for name, md5 in ARCHIVES.items()}
-    name = known.get(facts["md5"])
-    if name:
-        return {"is_shd": True, "says": f"it is SHD's {name}, to the byte (md5)"}
-    numbers = facts.get("samples"), len(facts.get("classes", ()))
-    if numbers in {(e.samples, e.classes) for e in SHD_EXPECTED.values()}:
+    names = {md5: name for name, md5 in (SHD_FILES | ARCHIVES).items()}
+    classes = len(facts["classes"]) if "classes" in facts else None
+    found = shd_identity(None, facts.get("samples"), classes, facts.get("made_by"), facts["md5"])
+    if found == "published" or facts["md5"] in ARCHIVES.values():
+        return {"is_shd": True, "says": f"it is SHD's {names[facts['md5']]}, to the byte (md5)"}
+    if found == "numbers":
         says = "has SHD's numbers, but its digest is not one that is published"
         return {"is_shd": False, "says": says}
     return {"is_shd": False, "says": "it is not SHD: its digest is not one that is published"}
@@ -197,14 +190,13 @@ def _shd(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _told(found: SpikeFile | EventStore, speaker: int) -> dict[str, Any]:
     """What the file tells of a speaker; nothing of one whom a table leaves out."""
     meta = {} if isinstance(found, EventStore) else found.meta
-    told = {name: values[speaker].item() for name, values in meta.items() if speaker < len(values)}
-    return {name: None if value != value else value for name, value in told.items()}  # NaN: not known
+    return {name: values[speaker].item() for name, values in meta.items() if speaker < len(values)}
 
 
-def _digests(path: str | os.PathLike) -> dict[str, str]:
-    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            md5.update(block)
-            sha256.update(block)
-    return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest()}
+def _finite(value: Any) -> Any:
+    """`value` with None for every number in it that is not finite: JSON has no word for those."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

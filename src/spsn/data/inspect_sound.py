@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from spsn.data.audio import AUDIBLE, LONGEST_FILE, read_sound, trim
+from spsn.data.audio import AUDIBLE, LONGEST_FILE, Sound, read_sound, trim
 from spsn.data.inner_ear import condition
 from spsn.errors import DataError
 
@@ -13,12 +13,14 @@ FULL_SCALE = 1 - 2.0**-14  # of the greatest number: a recording of 16 bits that
 CLIPPED = 3  # samples at full scale, from which on a recording is said to be clipped
 
 
-def sound_facts(path: str | os.PathLike) -> dict[str, Any]:
-    """What is in the recording at `path`: see the keys below; levels are shares of full scale.
+def judge_sound(path: str | os.PathLike, facts: dict[str, Any]) -> Sound | None:
+    """Add to `facts` what is in the recording at `path`; return its sound, or None where it cannot be read.
 
-    `heard` says whether the ear takes it, `problems` why it does not. Raises SpsnError without soundfile.
+    What is added says `_measured`; levels are shares of full scale. `heard` becomes whether the ear takes it,
+    `problems` gets why it does not. Raises SpsnError without soundfile.
     """
-    facts: dict[str, Any] = {"problems": [], "notes": [], "heard": True}
+    sound = None
+    facts["heard"] = True
     try:
         sound = read_sound(path)
         condition(sound.wave, sound.sample_rate, os.fspath(path))
@@ -32,7 +34,7 @@ def sound_facts(path: str | os.PathLike) -> dict[str, Any]:
         facts["notes"].append(
             f"nothing above {facts['sample_rate'] / 2000:g} kHz: those channels stay at rest"
         )
-    return facts
+    return sound
 
 
 def _measured(path: str | os.PathLike) -> dict[str, Any]:
@@ -46,20 +48,25 @@ def _measured(path: str | os.PathLike) -> dict[str, Any]:
     except (soundfile.LibsndfileError, OSError, ValueError, MemoryError):
         return {}  # `problems` says why
     finite = sides[np.isfinite(sides).all(axis=1)]
-    wave = finite.mean(axis=1)
-    silence = None
-    if wave.any():
-        inner = trim(wave)
-        before = int(np.argmax(np.abs(wave) > AUDIBLE * np.abs(wave).max()))
-        silence = {"before": before / rate, "after": (len(wave) - before - len(inner)) / rate}
+    peak = float(np.abs(finite).max(initial=0))
+    scaled = finite / (peak or 1.0)  # no square of these, and no sum of two sides, is infinite
     return {
         "sample_rate": rate,
         "samples_of_sound": frames,
         "seconds": frames / rate,
         "sides": sides.shape[1],
         "encoding": encoding,
-        "rms": float(np.sqrt(np.mean(finite**2))) if finite.size else None,
-        "peak": float(np.abs(finite).max()) if finite.size else None,
+        "rms": peak * float(np.sqrt(np.mean(scaled**2))) if finite.size else None,
+        "peak": peak if finite.size else None,
         "clipped": int((np.abs(finite) >= FULL_SCALE).sum()),
-        "silence_s": silence,
+        "silence_s": _silence(scaled.mean(axis=1), rate),
     }
+
+
+def _silence(wave: np.ndarray, rate: int) -> dict[str, float] | None:
+    """Seconds before and after the sound in `wave` (n,); None where there is no sound."""
+    if not wave.any():
+        return None
+    inner = trim(wave)
+    before = int(np.argmax(np.abs(wave) > AUDIBLE * np.abs(wave).max()))
+    return {"before": before / rate, "after": (len(wave) - before - len(inner)) / rate}

@@ -7,12 +7,14 @@ columns are ignored.
 A pattern names the same things in the paths of the audio files below the folder, as in
 `{label}_{speaker}_{take}.wav` or `{split}/{label}-{speaker}-{take}.flac`. Other names in braces stand for
 anything; none for nothing, and none for a slash. A name that comes twice stands for the same text both times.
-A file that does not fit, or fits in more than one way, is refused.
+A file that does not fit, or fits in more than one way, is refused. Links are followed; audio files of other
+kinds than WAV and FLAC are passed over with a warning.
 """
 
 import csv
 import difflib
 import io
+import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -20,10 +22,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from spsn.errors import DataError
+from spsn.files import require_file
+
+log = logging.getLogger(__name__)
 
 NEEDED, OPTIONAL = ("file", "label"), ("speaker", "split")
 SUFFIXES = {".wav", ".flac"}
+OTHERS = re.compile(
+    r"\.(3gp|aac|aif[cf]?|amr|ape|au|caf|m4a|mp[23]|og[ag]|opus|snd|sph|w64|wave|webm|wma|wv)",
+    re.IGNORECASE,
+)
 DELIMITERS = ",;\t"
+LARGEST_TABLE = 64 * 2**20  # bytes: a million recordings
 NAMED = 10  # faults that a message tells; the others are counted
 FIELD = re.compile(r"\{(\w+)\}")
 
@@ -48,19 +58,22 @@ def several(faults: Sequence[str]) -> str:
 # --- tables ----------------------------------------------------------------------------------------
 
 
+def table_path(folder: str | os.PathLike, labels: str | os.PathLike) -> Path | None:
+    """Return where the table `labels` lies: where its path says, or else below `folder`; None for a pattern.
+
+    A table that is in neither place is looked for where its path says.
+    """
+    source = os.fspath(labels)
+    if "{" in source:
+        return None
+    given, below = (Path(os.path.expanduser(path)) for path in (source, os.path.join(folder, source)))
+    return given if os.path.isfile(given) or not os.path.isfile(below) else below
+
+
 def by_table(folder: Path, source: str) -> list[Entry]:
     """Return the rows of a table, which lies where its path says, or below `folder`. Raises DataError."""
-    table = Path(source).expanduser()
-    table = folder / table if not table.is_file() and (folder / table).is_file() else table
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{table}: not a table in UTF-8 ({error}). Save it as CSV in UTF-8.") from error
-    except OSError as error:
-        raise DataError(
-            f"{table}: cannot be read ({error.strerror}). Name a table, or a pattern such as "
-            "'{label}_{speaker}_{take}.wav'."
-        ) from error
+    table = table_path(folder, source) or Path(source)
+    text = _text(table)
     titles, delimiter = _header(text, table)
     columns = {title: titles.index(title) for title in (*NEEDED, *OPTIONAL) if title in titles}
     entries, faults = [], []
@@ -75,6 +88,18 @@ def by_table(folder: Path, source: str) -> list[Entry]:
     if faults or not entries:
         raise DataError(f"{table}: {several(faults) or 'lists no recordings'}. Mend the table.")
     return entries
+
+
+def _text(table: Path) -> str:
+    require_file(table, "Name a table, or a pattern such as '{label}_{speaker}_{take}.wav'.")
+    try:
+        if table.stat().st_size > LARGEST_TABLE:
+            raise DataError(f"{table}: over LARGEST_TABLE = {LARGEST_TABLE >> 20} MiB. Name a table in CSV.")
+        return table.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{table}: not a table in UTF-8 ({error}). Save it as CSV in UTF-8.") from error
+    except OSError as error:
+        raise DataError(f"{table}: cannot be read ({error.strerror}). Mend this, and try again.") from error
 
 
 def _entry(cells: dict[str, str], line: int) -> Entry:
@@ -122,9 +147,7 @@ def _rows(text: str, delimiter: str, table: Path) -> Iterator[tuple[int, list[st
 def by_pattern(folder: Path, pattern: str) -> list[Entry]:
     """Return what the paths of the audio files below `folder` say. Raises DataError."""
     lazy, greedy = _compiled(pattern, "+?"), _compiled(pattern, "+")
-    files = sorted(_audio_files(folder))
-    if not files:
-        raise DataError(f"{folder}: holds no .wav or .flac file. Name the folder that holds the recordings.")
+    files = _looked_over(folder)
     strangers, unclear, entries = [], [], []
     for file in files:
         found = lazy.fullmatch(_plain(file))
@@ -166,10 +189,68 @@ def _plain(path: str) -> str:
     return stem + suffix.lower() if suffix.lower() in SUFFIXES else path
 
 
-def _audio_files(folder: Path) -> Iterator[str]:
-    """Yield the audio files below `folder`, less hidden ones, which some systems put beside every file."""
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield (Path(place) / name).relative_to(folder).as_posix()
+# --- folders ---------------------------------------------------------------------------------------
+
+
+def audio_files(folder: str | os.PathLike) -> Iterator[str]:
+    """Yield the paths below `folder` of its .wav and .flac files, with slashes; links are followed.
+
+    Hidden files and folders, which some systems put beside every file, and broken links are no recordings. A
+    folder that is not there holds none. Raises DataError for one that cannot be read.
+    """
+    yield from (
+        file for file in _visible(Path(folder)) if _kind(file) in SUFFIXES and _is_there(folder, file)
+    )
+
+
+def _looked_over(folder: Path) -> list[str]:
+    """Return the audio files below `folder` in order; say which others are passed over."""
+    files, visible = sorted(audio_files(folder)), sorted(_visible(folder))
+    broken = [file for file in visible if _kind(file) in SUFFIXES and not _is_there(folder, file)]
+    if broken:
+        raise DataError(
+            f"{folder}: {len(broken)} links lead nowhere: {several(broken)}. Mend or remove them."
+        )
+    others = [file for file in visible if OTHERS.fullmatch(_kind(file))]
+    passed_over = f"{len(others)} audio files of other kinds, the first of them {others[0]}" if others else ""
+    if not files:
+        found = f", but {passed_over}. Convert them, or name" if others else ". Name"
+        raise DataError(f"{folder}: holds no .wav or .flac file{found} the folder that holds the recordings.")
+    if others:
+        log.warning(
+            "%s: passed over %s. Convert them to WAV or FLAC to have them heard.", folder, passed_over
+        )
+    return files
+
+
+def _visible(folder: Path, below: str = "", above: frozenset = frozenset()) -> Iterator[str]:
+    """Yield the paths below `folder` of what is neither hidden nor a folder.
+
+    `above` are device and inode of the folders around: a link to one of them leads around for ever.
+    """
+    try:
+        status = os.stat(folder / below)
+        here = (status.st_dev, status.st_ino)
+        names = [] if here in above else os.listdir(folder / below)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DataError(
+            f"{folder / below}: cannot be read ({error.strerror}). Mend its rights, or move it away."
+        ) from error
+    for name in names:
+        path = f"{below}{name}"
+        if name.startswith("."):
+            continue
+        if os.path.isdir(folder / path):
+            yield from _visible(folder, f"{path}/", above | {here})
+        else:
+            yield path
+
+
+def _kind(file: str) -> str:
+    return os.path.splitext(file)[1].lower()
+
+
+def _is_there(folder: str | os.PathLike, file: str) -> bool:
+    return os.path.exists(os.path.join(folder, file))

@@ -1,8 +1,9 @@
 """A file that is still arriving: `<target>.part`, what is known of it beside, and a lock against others.
 
 `<target>.part` holds the file's first bytes, as many as have come; `<target>.part.json` says of which address
-and which version of the file they are, so that another process can go on where this one was cut off. The lock
-(flock) lies on the part itself and ends with the process, however that ends.
+and which version of the file they are, so that another process can go on where this one was cut off. What may
+prove no better than the part comes into `<target>.part.new` first. The lock (flock) lies on the part itself
+and ends with the process, however that ends.
 """
 
 import errno
@@ -72,6 +73,33 @@ class Part:
         self._beside.unlink(missing_ok=True)
         self.origin = None
 
+    @contextmanager
+    def beside(self) -> Iterator["Part"]:
+        """Yield an empty part that may take the place of this one (`become`), and else does not stay."""
+        path = _fresh(self.path)
+        with open(path, "r+b", buffering=0, opener=_open) as file:
+            fresh = Part(path, file)
+            fresh._file.truncate(0)
+            try:
+                yield fresh
+            finally:
+                path.unlink(missing_ok=True)
+
+    def become(self, fresh: "Part", origin: Origin) -> None:
+        """Let go of what has come for the bytes of `fresh`, which are of `origin`.
+
+        At no time are the new bytes under the old note, or the part without a lock.
+        """
+        _lock(fresh._file, fresh.path)
+        self._beside.unlink(missing_ok=True)
+        os.replace(fresh.path, self.path)
+        self._file = FileIO(os.dup(fresh._file.fileno()), "r+")
+        self.note(origin)
+
+    def close(self) -> None:
+        """Close the file, which is not always the one that the part was made with."""
+        self._file.close()
+
     def finish(self, target: Path) -> None:
         """Rename the whole file into its place."""
         os.replace(self.path, target)
@@ -93,11 +121,29 @@ def part_of(target: Path) -> Iterator[tuple[Part, bool]]:
     """
     path = target.with_name(f"{target.name}.part")
     with held(path) as (file, waited):
+        _fresh(path).unlink(missing_ok=True)  # of a process that was killed
         part = Part(path, file)
         try:
             yield part, waited
         finally:
             part.leave()
+            part.close()
+
+
+@contextmanager
+def alone(target: Path) -> Iterator[Path]:
+    """Keep other processes from making `target`; yield the folder for what is downloaded for it, which stays
+    as long as something lies in it.
+    """
+    store = target.parent / ".downloads"
+    lock = store / f"{target.name}.lock"
+    with held(lock):
+        try:
+            yield store
+        finally:
+            lock.unlink(missing_ok=True)
+            with suppress(OSError):  # something lies in it, or another process is at work
+                store.rmdir()
 
 
 @contextmanager
@@ -119,14 +165,28 @@ def held(path: Path) -> Iterator[tuple[FileIO, bool]]:
     Yields it and whether the lock had to be waited for. The holder may rename or remove the file: whoever
     waited for it then finds that it is no longer `path`, and takes what is.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     waited = False
     while True:
-        with open(path, "r+b", buffering=0, opener=_open) as file:
+        with _made(path) as file:
             waited = _lock(file, path) or waited
             if _is(file, path):
                 yield file, waited
                 return
+
+
+def _made(path: Path) -> FileIO:
+    """Open the file, made where it is absent with its folder, which another process may remove meanwhile."""
+    for last in [False] * 100 + [True]:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return open(path, "r+b", buffering=0, opener=_open)
+        except FileNotFoundError:
+            if last:
+                raise
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 def _open(path: str, flags: int) -> int:

@@ -4,13 +4,10 @@ A channel's best frequency is the one that moves its place on the membrane most.
 matplotlib.
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 
 from spsn.data import membrane
-from spsn.data.audio import read_sound
+from spsn.data.audio import Sound
 from spsn.data.inner_ear import DT, SAMPLE_RATE, condition, hear
 from spsn.data.pictures import INK, WIDTH, dots, new_figure
 from spsn.data.shd import CHANNELS
@@ -20,11 +17,13 @@ TICKS_HZ = (20_000, 10_000, 5_000, 2_000, 1_000, 500, 200, 100)
 STEP_DB = 2.0  # a colour of the map of levels
 
 
-def hearing(path: str | os.PathLike):
-    """A figure of one recording on its way: waveform, basilar membrane, spikes, over one axis of time."""
-    sound = read_sound(path)
-    taken = condition(sound.wave, sound.sample_rate, os.fspath(path))
-    times, units = hear(sound.wave, sound.sample_rate, seed=0, name=Path(path).stem)
+def hearing(sound: Sound, name: str = "the sound"):
+    """A figure of one recording on its way: waveform, basilar membrane, spikes, over one axis of time.
+
+    `name` is the recording's, as `spsn.data.inner_ear.hear` takes it.
+    """
+    taken = condition(sound.wave, sound.sample_rate, name)
+    times, units = hear(sound.wave, sound.sample_rate, seed=0, name=name)
     motion = membrane.motion(taken, SAMPLE_RATE, min(SAMPLE_RATE / 2, sound.sample_rate / 2 * 1.05))
     level = envelope_db(np.concatenate(list(motion)), round(0.001 / DT))
     seconds = len(taken) / SAMPLE_RATE

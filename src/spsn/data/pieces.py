@@ -3,32 +3,42 @@
 Whatever is heard has a key, a digest of all that its spikes depend on. Pieces of a few sounds are heard by
 processes of their own and kept in a folder as soon as they are there, each a small file that appears whole;
 a later run takes from it what has one of the wanted keys and hears the rest. What no longer applies, since a
-recording, a setting or the code is another, has another key.
+recording, a setting or the code is another, has another key. One process at a time has the folder; what it
+makes of it, a training and a test file, appears together.
 """
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
+from spsn.data.shd import write_split
+from spsn.data.spikes import SpikeFile
 from spsn.errors import SpsnError
 from spsn.files import whole_file
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Row = tuple[np.ndarray, np.ndarray]  # times (E,) float16 s, units (E,) uint16 channels
 PIECE = 8  # sounds: a second or two of work
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # what a file system without locks answers
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -61,12 +71,89 @@ class Kept:
         with whole_file(self.folder / f"{name}.npz") as part, part.open("wb") as file:
             np.savez(file, keys=np.array(keys), ends=ends, times=times, units=units)
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the folder alone: another process that wants it waits until this one ends, however it does.
+
+        It may remove the pieces. Raises SpsnError where the folder cannot be written.
+        """
+        lock = self.folder / ".lock"
+        with _locked(lock):
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # it holds pieces
+                    self.folder.rmdir()
+
     def remove(self) -> None:
         """Remove the pieces, those of other settings too, what a killed run left of one, and the folder."""
         for path in (*self.folder.glob("*.npz"), *self.folder.glob(".*.npz.*.part")):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # it holds what is not ours
             self.folder.rmdir()
+
+
+def _locked(path: Path) -> BinaryIO:
+    """Return the file `path`, open and locked: the lock ends when it is closed."""
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = _opened(path)
+        except OSError as error:
+            raise SpsnError(
+                f"{path.parent}: cannot be written ({error.strerror}). Mend its rights, or name another."
+            ) from error
+        if file is None:
+            continue
+        _lock(file, path.parent)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return file
+        file.close()  # whoever held it removed it, and with it perhaps the folder
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    """Open the lock; None where the folder was removed in the meantime."""
+    try:
+        return path.open("ab")
+    except FileNotFoundError:
+        return None
+
+
+def _lock(file: BinaryIO, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.warning("%s: another process is hearing the same; waiting until it ends", folder)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        log.warning("%s: this file system has no locks (%s); let one process hear at a time", folder, error)
+
+
+def check_targets(paths: Iterable[Path]) -> None:
+    """Raise SpsnError, before anything long is done, for files that could not be written in the end."""
+    for path in paths:
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "a pipe or a device"
+            raise SpsnError(f"{path}: is {kind}. Move it away, or name another file.")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part"):
+                pass
+        except OSError as error:
+            raise SpsnError(
+                f"{path}: cannot be written ({error.strerror}). Mend its rights, or name another file."
+            ) from error
+
+
+def write_together(files: Mapping[Path, SpikeFile], *, made_by: str) -> None:
+    """Write spike files that appear whole, and none of them before all are written."""
+    with contextlib.ExitStack() as stack:
+        for path, spikes in files.items():
+            write_split(stack.enter_context(whole_file(path)), spikes, made_by=made_by)
 
 
 def hear_all(
@@ -83,8 +170,12 @@ def hear_all(
 
     `hear` takes up to `size` items, and must be fit to be sent to other processes where there are several.
     `progress(done, total)` counts items. Raises what `hear` raises; what was heard by then is kept. Raises
-    SpsnError where one of the processes is killed.
+    SpsnError for fewer than one process, and where one of them is killed.
     """
+    if workers < 1:
+        raise SpsnError(
+            f"workers is {workers}: there must be at least one process to hear. Set it to 1 or more."
+        )
     rows = kept.rows(set(keys)) if kept else {}
     missing = [i for i, key in enumerate(keys) if key not in rows]
     if progress:

@@ -26,8 +26,7 @@ from spsn import provenance, sources
 from spsn.data import espeak
 from spsn.data.audio import trim
 from spsn.data.inner_ear import hear
-from spsn.data.pieces import Kept, Row, hear_all, key_of
-from spsn.data.shd import write_split
+from spsn.data.pieces import Kept, Row, check_targets, hear_all, key_of, write_together
 from spsn.data.spikes import SpikeFile
 from spsn.data.utterances import CLASS_NAMES, SPEAKERS, Utterance, plan
 from spsn.errors import SpsnError
@@ -117,16 +116,19 @@ def make_digits(
     `train` and `test` are numbers of samples; `workers` processes share the work and do not change the
     result: equal seeds give equal bytes on one machine with one set of versions. `progress(done, total)`
     counts utterances. What was heard is kept in a hidden folder there until both files stand, so that a run
-    that was stopped goes on; each file appears whole or not at all. Raises SettingsError for too few samples,
-    SpsnError without eSpeak NG. Source of the layout: `spsn.data.shd`.
+    that was stopped goes on, and one that comes beside it waits; the files appear whole and together. Raises
+    SettingsError for too few samples, SpsnError without eSpeak NG or where a file cannot be written. Source
+    of the layout: `spsn.data.shd`.
     """
     splits = plan(train, test, seed)
     paths = tuple(Path(folder) / f"synthetic_digits_{split}.h5" for split in ("train", "test"))
+    check_targets(paths)
     kept = Kept(paths[0].with_name(f".{paths[0].stem}.hearing"))
-    rows = hear_utterances(splits[0] + splits[1], seed, workers, progress, kept)
-    for path, utterances, part in zip(paths, splits, (rows[:train], rows[train:]), strict=True):
-        write_split(path, _spike_file(utterances, part), made_by=MADE_BY)
-    kept.remove()
+    with kept.alone():
+        rows = hear_utterances(splits[0] + splits[1], seed, workers, progress, kept)
+        made = map(_spike_file, splits, (rows[:train], rows[train:]))
+        write_together(dict(zip(paths, made, strict=True)), made_by=MADE_BY)
+        kept.remove()
     return paths
 
 

@@ -1,9 +1,11 @@
 """One try to bring the rest of a file over HTTP: which hosts may answer, what an answer means, the bytes.
 
 A part is gone on with where the server says that the file is still the same (Range with If-Range, RFC 9110
-sections 13.1.5 and 14): 206 gives the rest, 200 the whole file anew, 416 says that nothing is left. An answer
-that does not fit the part throws it away. Weak ETags name no bytes; then Last-Modified is the version, and
-where the server gives neither, a part is gone on with only if a digest will judge the whole.
+sections 13.1.5 and 14): 206 gives the rest, 200 the whole file anew, 416 says that nothing is left. A rest
+that does not fit the part throws it away. A 200 may come from anybody, say from a network that first asks for
+a password: it comes beside the part, and takes its place once it has more bytes, or is whole and right. Weak
+ETags name no bytes; then Last-Modified is the version, and where the server gives neither, a part is gone on
+with only if a digest will judge the whole.
 
 Redirects are followed one by one, to known hosts alone, and never from https to http.
 """
@@ -14,10 +16,12 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from spsn import progress
+from spsn.data.hdf5 import is_web_page
 from spsn.data.part import Origin, Part
 
 if TYPE_CHECKING:
@@ -42,7 +46,8 @@ class Transfer:
     """The way from `url` into `part`, through as many tries as it takes.
 
     `hosts`: whom a redirect may lead to besides the address's own host; `limit`: bytes that the file may have
-    at most; `checked`: whether a digest judges the file afterwards; `timeout`: seconds of silence.
+    at most; `fault`: tells by its digest why a whole file is not the one that is wanted, None if it is
+    (absent without a digest); `timeout`: seconds of silence.
     Afterwards `joined` says whether the part was put together from several answers, and `answered` whether
     any server said anything.
     """
@@ -52,7 +57,7 @@ class Transfer:
     part: Part
     hosts: Collection[str] = ()
     limit: int | None = None
-    checked: bool = False
+    fault: Callable[[Path], str | None] | None = None
     timeout: float = 30.0
     joined: bool = False
     answered: bool = False
@@ -79,7 +84,7 @@ class Transfer:
     def _trusted(self) -> bool:
         """Whether the part may be taken for the beginning of what `url` gives."""
         known = self.part.origin
-        return known is not None and (self.checked or (known.url == self.url and known.version is not None))
+        return known is not None and bool(self.fault or (known.url == self.url and known.version is not None))
 
     def _is_whole(self) -> bool:
         """Whether nothing is left to ask for: the process that brought it was stopped just before its end."""
@@ -114,20 +119,49 @@ class Transfer:
         """Do with an answer what its status says."""
         status = response.status_code
         if status == 200:
-            length = response.headers.get("Content-Length", "")
-            total = int(length) if length.isdecimal() else None
-            self._check_size(total or 0)
-            self.joined = False
-            self.part.begin(Origin(self.url, version_of(response.headers), total))
+            self._take_whole(response, asked)
         elif status == 206 and asked:
-            total = self._joint(response, asked)
+            self._stream(response, self._joint(response, asked), self.part)
         elif status == 416 and asked:
             self._check_nothing_left(response)
-            return
         else:
             passing = status in PASSING or status >= 500
             raise (Cut if passing else Refusal)(f"{status} {response.reason}")
-        self._stream(response, total)
+
+    def _take_whole(self, response: "requests.Response", asked: int) -> None:
+        """Bring the file from its first byte, beside the part if that could have been gone on with."""
+        length = response.headers.get("Content-Length", "")
+        total = int(length) if length.isdecimal() else None
+        origin = Origin(self.url, version_of(response.headers), total)
+        self._check_size(total or 0)
+        if not asked:
+            self.joined = False
+            self.part.begin(origin)
+            self._stream(response, total, self.part)
+            return
+        with self.part.beside() as fresh:
+            if not self._stream(response, total, fresh, origin):
+                self._check_smaller(fresh, origin)
+                self._replace(fresh, origin)
+
+    def _check_smaller(self, fresh: Part, origin: Origin) -> None:
+        """Raise Refusal unless a whole answer of no more bytes than the part is the file that is wanted."""
+        known = self.part.origin.version
+        if self.fault is not None:
+            reason = self.fault(fresh.path)
+        elif origin.version in (None, known):
+            reason = f"{fresh.size} bytes, as if they were all, where {self.part.size} had come before"
+        else:  # the file has changed
+            reason = None
+        if reason is not None:
+            raise Refusal(reason)
+
+    def _replace(self, fresh: Part, origin: Origin) -> None:
+        with fresh.path.open("rb") as file:
+            if is_web_page(file.read(512)):
+                raise Refusal("a web page instead of the file")
+        self.joined = False
+        self.part.become(fresh, origin)
 
     def _joint(self, response: "requests.Response", asked: int) -> int | None:
         """Check that the answer goes on where the part ends; the length of the whole file."""
@@ -139,7 +173,7 @@ class Transfer:
         if known.url == self.url and None not in (known.version, version) and known.version != version:
             self._start_anew("the rest of another version of the file")  # from a server deaf to If-Range
         total = known.length if total is None else total
-        self._check_size(total or 0)
+        self._check_size(total or 0, self.part)
         self.joined = True
         self.part.note(Origin(self.url, version, total))
         return total
@@ -154,25 +188,36 @@ class Transfer:
         self.part.discard()
         raise Cut(f"{reason}; starting anew")
 
-    def _check_size(self, size: int) -> None:
+    def _check_size(self, size: int, of: Part | None = None) -> None:
+        """Raise Refusal for a file over the limit, and throw away what has come of it."""
         if self.limit is not None and size > self.limit:
-            self.part.discard()
+            if of is not None:
+                of.discard()
             raise Refusal(f"has {size} bytes or more, over the limit of {self.limit}")
 
-    def _stream(self, response: "requests.Response", total: int | None) -> None:
-        done = self.part.size
+    def _stream(
+        self, response: "requests.Response", total: int | None, into: Part, origin: Origin | None = None
+    ) -> bool:
+        """Append what comes to a part: the own one, or one of `origin` that replaces it as soon as it has
+        more bytes. Whether the bytes are then in the own one.
+        """
+        done = into.size
         with shown(self.part.path.name.removesuffix(".part"), done, total) as tell:
             # As it comes, not block by block: else a cut or a time-out would take up to a block with it.
             while block := response.raw.read1(BLOCK, decode_content=False):
                 done += len(block)
                 if total is not None and done > total:
-                    self.part.discard()
+                    into.discard()
                     raise Refusal(f"sends more than the {total} bytes that it declared")
-                self._check_size(done)
-                self.part.append(block)
+                self._check_size(done, into)
+                into.append(block)
+                if into is not self.part and done > self.part.size:
+                    self._replace(into, origin)
+                    into = self.part
                 tell(len(block))
         if total is not None and done < total:
             raise Cut(f"ended after {done} of {total} bytes")
+        return into is self.part
 
 
 def host_of(url: str) -> str:

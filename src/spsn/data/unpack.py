@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from spsn.data.hdf5 import UnreadError, no_memory
 from spsn.data.shd import Expectation, check_split, read_split
 from spsn.errors import DataError
 
@@ -25,13 +26,17 @@ DAMAGE = (
 
 def place(packed: Path, store: Path, target: Path, expect: Expectation | None) -> None:
     """Unpack an archive below `store`, check the file, rename it into its place. Raises DataError for
-    contents that are wrong.
+    contents that are wrong, and UnreadError where this machine could not read them.
     """
     fresh = store / target.name  # always the same: what a killed process left is written over
     try:
         unpack(packed, target.name, fresh)
         check_split(read_split(fresh), fresh, expect=expect)
         os.replace(fresh, target)
+    except MemoryError as error:
+        raise UnreadError(no_memory(packed, error)) from error
+    except UnreadError:
+        raise
     except DataError as error:
         raise DataError(str(error).replace(str(fresh), f"unpacked, it is refused: {target.name}")) from error
     finally:

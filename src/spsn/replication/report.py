@@ -96,6 +96,10 @@ def write_macros(results: str | Path, settings: Settings, out: str | Path) -> No
         **machine.machine_macros(_read_json(folder, "provenance.json")),
     }
     plan = _plan_switches(settings) | protocol.protocol_switches(settings)
+    plan |= {
+        "unknowndigest": data.unknown_digest(settings, facts),
+        "speakersknown": data.speakers_known(facts),
+    }
     plan |= golden_switches | {"reduced": bool(found), "trainedless": protocol.trained_less(found)}
     head = f"% Written by spsn from the result files of configuration {settings.name}. Do not edit.\n"
     write_text(out, head + latex.definitions(macros, plan | chance | epoch_switches | length_switches))

@@ -38,6 +38,17 @@ def data_switches(settings: Settings) -> dict[str, bool]:
     }
 
 
+def unknown_digest(settings: Settings, data: Mapping[str, Any]) -> bool:
+    """Whether files that are taken for SHD have an MD5 that nobody has published. `data` is `data.json`."""
+    sources = (data.get("source") or {}).values()
+    return settings.is_part_of_shd and any(source.get("published_md5") is False for source in sources)
+
+
+def speakers_known(data: Mapping[str, Any]) -> bool:
+    """Whether the samples bear the numbers of more than one speaker. `data` is `data.json`."""
+    return len({speaker for split in data["splits"].values() for speaker in split["speakers"]}) > 1
+
+
 def known_channels(settings: Settings) -> bool:
     """Whether the inner ear behind SHD made the spikes, so that it is known what each channel hears."""
     heard = settings.dataset in ("synthetic-digits", "fsdd") or isinstance(settings.dataset, DatasetAudio)
