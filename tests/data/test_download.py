@@ -19,7 +19,7 @@ import pytest
 from support import ROOT, environment
 from web import Server
 
-from spsn import progress
+from spsn import locks, progress
 from spsn.data import download as downloading
 from spsn.data import part, transfer
 from spsn.data.download import DownloadError, download
@@ -621,10 +621,10 @@ def test_whoever_waited_holds_what_is_there_then(tmp_path):
     path, held = tmp_path / "lock", []
 
     def wait() -> None:
-        with part.held(path) as (file, waited):
+        with locks.held(path) as (file, waited):
             held.append(waited and os.path.samestat(os.fstat(file.fileno()), path.stat()))
 
-    with part.held(path):
+    with locks.held(path):
         waiter = threading.Thread(target=wait)
         waiter.start()
         wait_for(lambda: f" {path.stat().st_ino} " in blocked_locks())
@@ -708,9 +708,9 @@ def test_a_folder_that_cannot_be_made(server, tmp_path):
 
 def test_a_file_system_without_locks(server, target, monkeypatch, caplog):
     def no_locks(*_):
-        raise OSError(part.errno.ENOSYS, "Function not implemented")
+        raise OSError(locks.errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(part.fcntl, "flock", no_locks)
+    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
     server.serve("/file.bin", BODY)
     bring(server, target)
     assert_whole(target)

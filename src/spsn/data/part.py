@@ -6,10 +6,7 @@ prove no better than the part comes into `<target>.part.new` first. The lock (fl
 and ends with the process, however that ends.
 """
 
-import errno
-import fcntl
 import json
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,10 +15,7 @@ from io import FileIO
 from pathlib import Path
 
 from spsn.errors import DataError
-
-log = logging.getLogger(__name__)
-
-NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # what a file system without locks answers
+from spsn.locks import held, is_still, opened, take
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ class Part:
     def beside(self) -> Iterator["Part"]:
         """Yield an empty part that may take the place of this one (`become`), and else does not stay."""
         path = _fresh(self.path)
-        with open(path, "r+b", buffering=0, opener=_open) as file:
+        with opened(path) as file:
             fresh = Part(path, file)
             fresh._file.truncate(0)
             try:
@@ -90,7 +84,7 @@ class Part:
 
         At no time are the new bytes under the old note, or the part without a lock.
         """
-        _lock(fresh._file, fresh.path)
+        take(fresh._file, fresh.path)
         self._beside.unlink(missing_ok=True)
         os.replace(fresh.path, self.path)
         self._file = FileIO(os.dup(fresh._file.fileno()), "r+")
@@ -108,7 +102,7 @@ class Part:
     def leave(self) -> None:
         """Leave no empty part behind."""
         with suppress(OSError):
-            if _is(self._file, self.path) and not self.size:
+            if is_still(self._file, self.path) and not self.size:
                 self._beside.unlink(missing_ok=True)
                 self.path.unlink()
 
@@ -158,62 +152,8 @@ def keeping(target: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def held(path: Path) -> Iterator[tuple[FileIO, bool]]:
-    """Hold the file `path`, made where it is absent, against other processes, and append to it.
-
-    Yields it and whether the lock had to be waited for. The holder may rename or remove the file: whoever
-    waited for it then finds that it is no longer `path`, and takes what is.
-    """
-    waited = False
-    while True:
-        with _made(path) as file:
-            waited = _lock(file, path) or waited
-            if _is(file, path):
-                yield file, waited
-                return
-
-
-def _made(path: Path) -> FileIO:
-    """Open the file, made where it is absent with its folder, which another process may remove meanwhile."""
-    for last in [False] * 100 + [True]:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return open(path, "r+b", buffering=0, opener=_open)
-        except FileNotFoundError:
-            if last:
-                raise
-
-
 def _fresh(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CREAT | os.O_APPEND, 0o666)
-
-
-def _lock(file: FileIO, path: Path) -> bool:
-    """Take the lock on an open file; whether that meant to wait."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log.warning("%s: another process is at work on it; waiting until it ends", path)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        return True
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        log.warning("%s: this file system has no locks (%s); fetch one file by one process", path, error)
-    return False
-
-
-def _is(file: FileIO, path: Path) -> bool:
-    """Whether an open file is still the one called `path`."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False
 
 
 def _read_origin(path: Path) -> Origin | None:

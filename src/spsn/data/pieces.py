@@ -8,8 +8,6 @@ makes of it, a training and a test file, appears together.
 """
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import logging
@@ -23,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -31,6 +29,7 @@ from spsn.data.shd import write_split
 from spsn.data.spikes import SpikeFile
 from spsn.errors import SpsnError
 from spsn.files import whole_file
+from spsn.locks import held
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +37,6 @@ Item = TypeVar("Item")
 Row = tuple[np.ndarray, np.ndarray]  # times (E,) float16 s, units (E,) uint16 channels
 PIECE = 8  # sounds: a second or two of work
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
-NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # what a file system without locks answers
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -78,7 +76,13 @@ class Kept:
         It may remove the pieces. Raises SpsnError where the folder cannot be written.
         """
         lock = self.folder / ".lock"
-        with _locked(lock):
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(held(lock))
+            except OSError as error:
+                raise SpsnError(
+                    f"{self.folder}: cannot be written ({error.strerror}). Mend its rights, or name another."
+                ) from error
             try:
                 yield
             finally:
@@ -92,45 +96,6 @@ class Kept:
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # it holds what is not ours
             self.folder.rmdir()
-
-
-def _locked(path: Path) -> BinaryIO:
-    """Return the file `path`, open and locked: the lock ends when it is closed."""
-    while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = _opened(path)
-        except OSError as error:
-            raise SpsnError(
-                f"{path.parent}: cannot be written ({error.strerror}). Mend its rights, or name another."
-            ) from error
-        if file is None:
-            continue
-        _lock(file, path.parent)
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                return file
-        file.close()  # whoever held it removed it, and with it perhaps the folder
-
-
-def _opened(path: Path) -> BinaryIO | None:
-    """Open the lock; None where the folder was removed in the meantime."""
-    try:
-        return path.open("ab")
-    except FileNotFoundError:
-        return None
-
-
-def _lock(file: BinaryIO, folder: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log.warning("%s: another process is hearing the same; waiting until it ends", folder)
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        log.warning("%s: this file system has no locks (%s); let one process hear at a time", folder, error)
 
 
 def check_targets(paths: Iterable[Path]) -> None:
