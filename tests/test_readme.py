@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from support import ROOT, environment, load_config, needs_tex
 
 from spsn.grid import blocks
@@ -14,15 +16,18 @@ from spsn.settings import from_mapping, to_mapping
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
-COMMANDS = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines() if line]
+LINES = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
+COMMANDS = [command for line in LINES if (command := line.partition("#")[0].strip())]
 MICRO = "results/micro/report/report.pdf"
 OWN_DATA = "snakemake --cores all --config data_dir=/path/to/folder"
+FSDD = "snakemake --cores all --configfile config/fsdd.yaml"
 # What cannot be run as it stands is run on the smallest configuration, or only looked at.
 INSTEAD = {
     "make demo": "make demo CONFIG=config/micro.yaml",
     "make test": "make --dry-run test",
     "make paper": "make --dry-run paper",
     OWN_DATA: f"{OWN_DATA} --dry-run",
+    FSDD: f"{FSDD} --dry-run",
 }
 
 
@@ -32,6 +37,18 @@ def run(command: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
         command, shell=True, cwd=folder, env=environment(ROOT), text=True, timeout=1200,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+
+
+def make_recordings(folder: Path) -> None:
+    """What the commands for own data name: `recordings` and `words.csv`."""
+    (folder / "recordings").mkdir()
+    lines, time = ["file,label,split"], np.arange(3000) / 16000
+    for label, pitch in (("low", 300), ("high", 2000)):
+        for split in ("train", "test"):
+            name = f"{label}_{split}.wav"
+            soundfile.write(folder / "recordings" / name, np.sin(2 * np.pi * pitch * time), 16000)
+            lines.append(f"{name},{label},{split}")
+    (folder / "words.csv").write_text("\n".join(lines))
 
 
 def test_the_readme_has_what_these_tests_look_for():
@@ -49,9 +66,10 @@ def test_its_code_runs(code, tmp_path):
 @pytest.mark.skipif(
     Path(sys.prefix) != ROOT / ".venv", reason="its commands work in the checkout's .venv: run `make test`"
 )
-def test_its_commands_end_well():
+def test_its_commands_end_well(tmp_path):
+    make_recordings(tmp_path)
     for command in COMMANDS:
-        done = run(INSTEAD.get(command, command))
+        done = run(INSTEAD.get(command, command), tmp_path if command.startswith("spsn") else ROOT)
         assert done.returncode == 0, f"{command}\n{done.stdout[-5000:]}"
         if command == "make demo":
             assert MICRO in done.stdout and (ROOT / MICRO).read_bytes().startswith(b"%PDF")
