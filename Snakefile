@@ -57,6 +57,7 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/report/report.pdf",
+        WEIGHTS,  # else nobody would notice that they were deleted, to be tried once more
 
 
 rule data:
@@ -64,7 +65,7 @@ rule data:
         STORES["train"],
         STORES["test"],
         f"{RESULTS}/data.json",
-        [f"{RESULTS}/golden/weights.json"] if SETTINGS.golden.weights else [],
+        WEIGHTS,
 
 
 rule train:

@@ -126,6 +126,22 @@ def test_a_folder_of_archives_needs_no_network(project, server, tmp_path):
     assert facts["source"]["shd_train.h5"]["url"].startswith("file:")
 
 
+def test_another_folder_of_files_is_not_taken_for_the_one_before(project, tmp_path):
+    archives = {f"shd_{split}.h5.gz": "0" * 32 for split in ("train", "test")}
+    for folder, seed in (("one", 1), ("two", 2)):
+        for split in ("train", "test"):
+            write_split(project / folder / f"shd_{split}.h5", make_words(40, 20, seed))
+    configure(project, dataset="shd", data_dir="one", shd={"archives": archives})
+    make_data(project)
+    configure(project, data_dir="two")
+    done = snakemake(project, "data")
+    assert done.returncode != 0 and "was taken from" in done.stdout and "delete it" in done.stdout
+    shutil.move(project / "one", project / "gone")  # the links lead nowhere now: the others are taken
+    make_data(project)
+    facts = json.loads((project / "results/tiny/data.json").read_text())
+    assert "/two/" in facts["source"]["shd_train.h5"]["url"]
+
+
 def test_files_that_say_themselves_that_they_are_others_are_not_taken_for_shd(project):
     mine = project / "mine"
     for split in ("train", "test"):
@@ -198,6 +214,7 @@ def test_recordings_named_by_a_pattern(project):
     [
         ({"train": "words_train.h5", "test": "gone.h5"}, "dataset.test is gone.h5"),
         ({"audio": "nowhere", "labels": PATTERN}, "dataset.audio is nowhere"),
+        ({"audio": "src", "labels": "gone.csv"}, "dataset.labels is gone.csv"),
     ],
 )
 def test_what_is_given_and_not_there_is_missed_whatever_results_stand(dataset, key, project):
@@ -236,6 +253,9 @@ def test_the_authors_weights_in_the_workflow(project):
     assert not about["made"] and "class 0" in about["reason"]
     assert "not made" in (project / "results/tiny/tables/table_golden.tex").read_text()
     assert (project / "results/tiny/events/test_1ms.safetensors").is_file()
+    (project / "results/tiny/golden/weights.json").unlink()  # to try once more
+    planned = snakemake(project, "-n")
+    assert planned.returncode == 0 and "published_weights" in planned.stdout
 
 
 @pytest.mark.skipif(not FSDD, reason="needs SPSN_FSDD, a folder with the release's archive and its spikes")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import PurePosixPath as Path
 
+from spsn.data.listings import table_path
 from spsn.errors import SettingsError
 from spsn.grid import PUBLISHED_STEP, Block, blocks
 from spsn.settings import DatasetAudio, DatasetFiles, Settings
@@ -56,17 +57,29 @@ def check_given(settings: Settings) -> None:
         given = {f"dataset.{split}": str(data_file(settings, split)) for split in SPLITS}
     if isinstance(settings.dataset, DatasetAudio):
         given = {"dataset.audio": os.path.expanduser(settings.dataset.audio)}
+        table = table_path(settings.dataset.audio, settings.dataset.labels)
+        given |= {"dataset.labels": str(table)} if table else {}
     for key, path in given.items():
         if not os.path.exists(path):
             raise SettingsError(f"configuration: {key} is {path}, which is not there")
-    if settings.data_dir is None:
-        return
-    theirs, ours = os.path.realpath(os.path.expanduser(settings.data_dir)), os.path.realpath(DATA)
+    if settings.data_dir is not None:
+        _check_data_dir(settings.data_dir, settings.dataset)
+
+
+def _check_data_dir(data_dir: str, dataset: object) -> None:
+    theirs, ours = os.path.realpath(os.path.expanduser(data_dir)), os.path.realpath(DATA)
     if os.path.commonpath([theirs, ours]) == ours:
         raise SettingsError(
-            f"configuration: data_dir is {settings.data_dir}, where the workflow puts its own copies and "
-            "would clear yours away; move your files to another folder"
+            f"configuration: data_dir is {data_dir}, where the workflow puts its own copies and would clear "
+            "yours away; move your files to another folder"
         )
+    for taken in (SHD / f"shd_{split}.h5" for split in SPLITS if dataset == "shd"):
+        source = os.readlink(taken) if os.path.islink(taken) else ""
+        if os.path.exists(source) and os.path.realpath(os.path.dirname(source)) != theirs:
+            raise SettingsError(
+                f"configuration: data_dir is {data_dir}, but {taken} was taken from {source}; delete it to "
+                "have the other taken"
+            )
 
 
 def source_file(settings: Settings, split: str) -> Path:

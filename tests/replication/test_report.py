@@ -364,10 +364,16 @@ def test_digests_that_nobody_published_are_told(tmp_path: Path) -> None:
     folder = crafted.write(tmp_path / "paper", settings)
     for published, said in ((True, False), (False, True)):
         facts = crafted.facts(settings)
-        facts["source"] = {"shd_train.h5": {"url": "file:///a", "published_md5": published}}
+        facts["source"] = {
+            "shd_train.h5": {"url": "file:///a", "published_md5": published},
+            "shd_test.h5": {"url": "file:///b", "published_md5": True},
+        }
         write_json(folder / "data.json", facts)
         report.write_macros(folder, settings, tmp_path / "macros.tex")
-        assert rf"\unknowndigest{'true' if said else 'false'}" in (tmp_path / "macros.tex").read_text()
+        macros = (tmp_path / "macros.tex").read_text()
+        assert rf"\unknowndigest{'true' if said else 'false'}" in macros
+        named = next(line for line in macros.splitlines() if "UnknownFiles" in line)
+        assert ("shd" in named) == said and "test" not in named
 
 
 def test_a_part_of_shd_says_so() -> None:

@@ -67,11 +67,16 @@ def heard(settings):
     if not isinstance(settings.dataset, DatasetAudio):
         return None
     own = settings.dataset
-    words = [own.audio, f"--labels={own.labels}", "--seed", str(own.seed)]
+    words = [os.path.expanduser(own.audio), f"--labels={own.labels}", "--seed", str(own.seed)]
     words += [] if own.trim else ["--no-trim"]
     words += ["--test-speakers", *own.test_speakers] if own.test_speakers else []
     table = listings.table_path(own.audio, own.labels)
     return Heard([str(table)] if table else [], folder_identity(own.audio), shlex.join(words))
+
+
+def hearing_memory(wildcards, threads):
+    """Each process that hears keeps tables of the membrane, up to 0.7 GB of them for sounds of five seconds."""
+    return 1000 + 700 * threads
 
 
 def folder_identity(folder):

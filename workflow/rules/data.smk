@@ -7,6 +7,7 @@ STORES = {
 }
 GIVEN = isinstance(SETTINGS.dataset, DatasetFiles)
 DATA_DIR = f"--data-dir {shlex.quote(SETTINGS.data_dir)}" if SETTINGS.data_dir else ""
+WEIGHTS = [f"{RESULTS}/golden/weights.json"] if SETTINGS.golden.weights else []
 SAMPLES = f"{RESULTS}/data/samples.csv"
 RASTERS = f"{RESULTS}/data/rasters.csv"
 SOURCES = [] if GIVEN else [str(layout.source_file(SETTINGS, split)) for split in layout.SPLITS]
@@ -82,7 +83,7 @@ if HEARD:
             f"../../{ENVIRONMENT}"
         threads: workflow.cores or 8
         resources:
-            mem_mb=4000,
+            mem_mb=hearing_memory,
             runtime=720,
         params:
             recordings=HEARD.identity,
@@ -105,7 +106,7 @@ if SETTINGS.dataset == "synthetic-digits":
             f"../../{ENVIRONMENT}"
         threads: workflow.cores or 8
         resources:
-            mem_mb=2000,
+            mem_mb=hearing_memory,
             runtime=720,
         params:
             train=SETTINGS.synthetic_digits.train,
@@ -141,11 +142,11 @@ for split in layout.SPLITS:
                 "spsn events --data {input.data:q} --time-step {params.step} {params.limit} --out {output} > {log} 2>&1"
 
 
-if SETTINGS.golden.weights is not None:
+if WEIGHTS:
 
     rule published_weights:
         output:
-            f"{RESULTS}/golden/weights.json",
+            WEIGHTS,
         log:
             f"{RESULTS}/logs/published_weights.log",
         localrule: True
@@ -163,6 +164,7 @@ rule describe:
         settings=SETTINGS_FILE,
         code=sources.files(sources.DESCRIPTION),
         source=SOURCES,
+        data=FILES.values(),
         train=STORES["train"],
         test=STORES["test"],
     output:

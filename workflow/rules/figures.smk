@@ -79,7 +79,7 @@ if GOLDEN:
     rule golden:
         input:
             settings=ancient(SETTINGS_FILE),
-            weights=f"{RESULTS}/golden/weights.json",
+            weights=WEIGHTS,
             test=str(layout.golden_store(SETTINGS)),
             code=sources.files(sources.GOLDEN),
         output:

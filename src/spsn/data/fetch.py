@@ -208,7 +208,7 @@ def _check_existing(source: Path, name: str, wanted: Mapping[str, str], expect: 
     if name in FILES and _is_shd(wanted) and spikes.made_by:
         raise DataError(
             f"{source}: is not SHD, though it bears its name: it says of itself {spikes.made_by!r}. "
-            f"Give it as `dataset: {{train: ..., test: ...}}`. {_by_hand(name, SOURCES)}"
+            f"Give it as `dataset: {{train: ..., test: ..., name: ...}}`. {_by_hand(name, SOURCES)}"
         )
     check_split(spikes, source, expect=expect)
 
@@ -256,7 +256,7 @@ def _unknown(archives: Mapping[str, str]) -> str:
     known = sorted({archive.rpartition(".")[0] for archive in archives})
     return (
         f"only {' and '.join(known)} can be fetched. Name one of them; files of your own are given as "
-        "`dataset: {train: ..., test: ...}` and need no fetching."
+        "`dataset: {train: ..., test: ..., name: ...}` and need no fetching."
     )
 
 

@@ -40,8 +40,23 @@ def data_switches(settings: Settings) -> dict[str, bool]:
 
 def unknown_digest(settings: Settings, data: Mapping[str, Any]) -> bool:
     """Whether files that are taken for SHD have an MD5 that nobody has published. `data` is `data.json`."""
-    sources = (data.get("source") or {}).values()
-    return settings.is_part_of_shd and any(source.get("published_md5") is False for source in sources)
+    return settings.is_part_of_shd and bool(_unknown_files(data))
+
+
+def _unknown_files(data: Mapping[str, Any]) -> list[str]:
+    sources = (data.get("source") or {}).items()
+    return [name for name, source in sources if source.get("published_md5") is False]
+
+
+def _limit_phrase(settings: Settings, data: Mapping[str, Any]) -> str:
+    """Which samples of the files were used, where not all of them were."""
+    files = {"train": "training", "test": "test"}
+    parts = [
+        f"the first {latex.integer(data['splits'][split]['samples'])} samples of the {name} file"
+        for split, name in files.items()
+        if getattr(settings.limit, split)
+    ]
+    return " and ".join(parts) or "all samples"
 
 
 def speakers_known(data: Mapping[str, Any]) -> bool:
@@ -72,6 +87,8 @@ def data_macros(settings: Settings, data: Mapping[str, Any], table: pd.DataFrame
         "ChancePercent": latex.percent(1 / classes),
         "DataTable": latex.tabular("@{}lrrrrrl@{}", head, lines),
         "DataSource": _source(data.get("source")),
+        "LimitPhrase": _limit_phrase(settings, data),
+        "UnknownFiles": latex.listed([latex.code(name) for name in _unknown_files(data)]) or "no file",
         **_here_macros(table),
         **_shd_macros(table),
     }
