@@ -33,7 +33,7 @@ def machine_macros(provenance: Mapping[str, Any]) -> dict[str, str]:
         "Versions": ", ".join(rf"\mbox{{{latex.escape(k)} {latex.escape(v)}}}" for k, v in versions.items()),
         "PackageVersion": latex.escape(versions.get("spsn", latex.ABSENT)),
         "Commit": latex.code(commit) if commit else "unknown (not run from a checkout)",
-        "Commits": latex.listed(map(_short, commits)) if commits else "none",
+        "Commits": _listed_commits(commits) if commits else "none",
         "Commands": _commands(provenance["commands"]),
     }
 
@@ -63,6 +63,12 @@ def _value(key: str, value: Any) -> str:
 
 def _gibibytes(size: float) -> str:
     return rf"{latex.number(size / 2**30)}\,GiB"
+
+
+def _listed_commits(commits: list[str]) -> str:
+    changed = any(commit.endswith("-dirty") for commit in commits)
+    meaning = rf" ({latex.code('-dirty')}: with changes not committed)" if changed else ""
+    return latex.listed(map(_short, commits)) + meaning
 
 
 def _short(commit: str) -> str:
