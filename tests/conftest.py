@@ -1,7 +1,8 @@
-"""Small data sets and settings that the tests share."""
+"""Small data sets, settings and a web server that the tests share."""
 
 import pytest
 from support import load_config, make_words, small_run
+from web import Server
 
 from spsn.data.events import EventStore
 from spsn.grid import RunSettings
@@ -28,3 +29,12 @@ def settings() -> Settings:
     config["training"] |= {"epochs": 4, "batch_size": 8}
     config["execution"] |= {"checkpoint_every": 1, "device": "cpu"}
     return from_mapping(config)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A web server on this machine that does what it is told to (`web.Server`)."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1,localhost")
+    with Server() as server:
+        yield server

@@ -242,3 +242,15 @@ def write(folder: Path, plan: Settings | None = None) -> Path:
     facts = {"dataset": plan.dataset_name, "is_shd": plan.is_shd, "splits": {"train": split, "test": split}}
     (folder / "data.json").write_text(json.dumps({**facts, "class_names": WORDS}))
     return folder
+
+
+def find(figure, gid: str):
+    """The one artist of the figure with this group id."""
+    found = figure.findobj(lambda artist: artist.get_gid() == gid)
+    assert len(found) == 1, f"{gid}: {len(found)} artists"
+    return found[0]
+
+
+def gids(figure) -> set[str]:
+    """Every group id in the figure."""
+    return {artist.get_gid() for artist in figure.findobj() if artist.get_gid()}

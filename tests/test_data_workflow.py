@@ -13,7 +13,6 @@ import pytest
 import soundfile
 import yaml
 from support import make_project, make_words, run_python, snakemake
-from web import Server
 
 from spsn.data.events import EventStore
 from spsn.data.fsdd import fetch_fsdd, published_digests
@@ -31,14 +30,6 @@ SHARE = 40  # every 40th recording of FSDD
 def project(tmp_path) -> Path:
     make_project(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def server(monkeypatch):
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "127.0.0.1")
-    with Server() as server:
-        yield server
 
 
 def configure(project: Path, **changes) -> None:

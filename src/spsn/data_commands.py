@@ -151,8 +151,7 @@ def digits(options: Options) -> None:
     paths = make_digits(
         options.train, options.test, options.seed, options.out, options.workers, Counter("synthetic digits")
     )
-    wanted = ("spsn", "espeakng-loader", "numpy", "scipy", "numba")
-    versions = {name: v for name, v in provenance.versions().items() if name in wanted}
+    versions = provenance.versions_of(("spsn", "espeakng-loader", "numpy", "scipy", "numba"))
     made = {"made by": MADE_BY, "seed": options.seed, **versions}
     for path in paths:
         _write_source(path, made)

@@ -7,6 +7,7 @@ recorded: two runs on one machine with one installation describe themselves alik
 import os
 import platform
 import subprocess
+from collections.abc import Collection
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -60,6 +61,11 @@ def versions() -> dict[str, str]:
     """Versions of this package, of Python and of those of `PACKAGES` that are installed, by name."""
     found = {"spsn": spsn.__version__, "python": platform.python_version()}
     return found | {name: version for name in PACKAGES if (version := _version(name)) is not None}
+
+
+def versions_of(names: Collection[str]) -> dict[str, str]:
+    """Those of `versions` that stand under one of `names`."""
+    return {name: version for name, version in versions().items() if name in names}
 
 
 def git_commit() -> str | None:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from web import Server
 
 from spsn.data.shd import CHANNELS, SpikeFile
 
@@ -34,12 +33,3 @@ def make_spikes_fixture():
 @pytest.fixture
 def spikes() -> SpikeFile:
     return make_spikes()
-
-
-@pytest.fixture
-def server(monkeypatch):
-    """A web server on this machine that does what it is told to (`web.Server`)."""
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "127.0.0.1,localhost")
-    with Server() as server:
-        yield server

@@ -10,6 +10,7 @@ import pandas as pd
 import plausible
 import pytest
 from matplotlib.text import Text
+from plausible import find, gids
 from support import needs_tex
 
 from spsn.data.membrane import COCHLEA, velocity
@@ -48,17 +49,6 @@ KINDS = {
 needs_pdftotext = pytest.mark.skipif(
     shutil.which("pdftotext") is None, reason="needs pdftotext (poppler-utils)"
 )
-
-
-def find(figure, gid: str):
-    """The one artist of the figure with this group id."""
-    found = figure.findobj(lambda artist: artist.get_gid() == gid)
-    assert len(found) == 1, f"{gid}: {len(found)} artists"
-    return found[0]
-
-
-def gids(figure) -> set[str]:
-    return {artist.get_gid() for artist in figure.findobj() if artist.get_gid()}
 
 
 def note(figure) -> str:

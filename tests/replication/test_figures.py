@@ -11,6 +11,7 @@ import plausible
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
+from plausible import find, gids
 
 from spsn.errors import RecordError, SpsnError
 from spsn.replication.figures import (
@@ -32,17 +33,6 @@ ROOT = Path(__file__).resolve().parents[2]
 REPORTED = pd.read_csv(ROOT / "paper" / "reported.csv")
 DIGITS = Context("synthetic-digits", is_shd=False, chance=0.05)
 SHD = Context("shd", is_shd=True, chance=0.05, reported=REPORTED)
-
-
-def find(figure, gid: str):
-    """The one artist of the figure with this group id."""
-    found = figure.findobj(lambda artist: artist.get_gid() == gid)
-    assert len(found) == 1, f"{gid}: {len(found)} artists"
-    return found[0]
-
-
-def gids(figure) -> set[str]:
-    return {artist.get_gid() for artist in figure.findobj() if artist.get_gid()}
 
 
 def ends(bar) -> np.ndarray:

@@ -107,7 +107,6 @@ def hear_collection(
         made = {path: _spike_file(collection, rows, split) for split, path in files.items()}
         write_together(made, made_by=MADE_BY)
         kept.remove()
-    wanted = VERSIONS if kind == "cpu" else (*VERSIONS, "torch")
     return {
         "made by": MADE_BY,
         "seed": seed,
@@ -115,7 +114,7 @@ def hear_collection(
         "device": kind,
         "recordings": len(tasks),
         "sha256 of all": _digest_of(tasks),
-        **_versions(wanted),
+        **_versions(kind),
     }
 
 
@@ -149,7 +148,7 @@ def hear_tasks(
     Raises DataError for a file that was changed since it was looked at.
     """
     code = CODE if kind == "cpu" else (*CODE, *BATCH_CODE)
-    base = [sources.digest(code), _versions(VERSIONS if kind == "cpu" else (*VERSIONS, "torch")), kind, seed]
+    base = [sources.digest(code), _versions(kind), kind, seed]
     keys = [key_of(*base, task.name, task.digest, task.trimmed) for task in tasks]
     # recordings of like length and rate share a table of the membrane, which takes seconds to make
     order = sorted(range(len(tasks)), key=lambda i: _likeness(tasks[i]))
@@ -232,5 +231,6 @@ def _digest_of(tasks: Sequence[Task]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _versions(names: Sequence[str]) -> dict[str, str]:
-    return {name: version for name, version in provenance.versions().items() if name in names}
+def _versions(kind: str) -> dict[str, str]:
+    """Versions of what the spikes depend on."""
+    return provenance.versions_of(VERSIONS if kind == "cpu" else (*VERSIONS, "torch"))

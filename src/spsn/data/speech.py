@@ -155,7 +155,7 @@ def hear_utterances(
     kept: Kept | None = None,
 ) -> list[Row]:
     """Return what `spikes_of` returns, by `workers` processes, going on from what is `kept`."""
-    versions = {name: v for name, v in provenance.versions().items() if name in VERSIONS}
+    versions = provenance.versions_of(VERSIONS)
     keys = [key_of(sources.digest(CODE), versions, seed, astuple(u)) for u in utterances]
     return hear_all(
         utterances, keys, partial(spikes_of, seed=seed), workers=workers, kept=kept, progress=progress
