@@ -259,7 +259,7 @@ def test_runs_device_and_estimate_are_told_before_training(settings, stores, tmp
     with caplog.at_level(logging.INFO):
         train(settings, stores, tmp_path)
     assert "2 runs to train, 0 finished before" in caplog.text
-    assert "2 runs on cpu with 1 threads, estimated" in caplog.text
+    assert "2 runs on cpu by the fused backend with 1 threads, estimated" in caplog.text
 
 
 def test_splits_that_do_not_belong_together_are_refused(stores):

@@ -22,8 +22,10 @@ from spsn import noise
 from spsn.data.batches import Batch
 from spsn.data.shd import CHANNELS
 from spsn.grid import RunSettings
+from spsn.kernels.cpu.engine import Engine, NoiseAddress, Shape
+from spsn.kernels.cpu.operation import run_layers
 from spsn.neurons import MODELS
-from spsn.neurons.integrator import LeakyIntegrator, mean_coefficients
+from spsn.neurons.integrator import LeakyIntegrator, decay, mean_coefficients
 from spsn.noise import Purpose
 from spsn.objective import readout
 
@@ -87,6 +89,7 @@ class StackedNetwork(nn.Module):
         # Not by Fourier transform: where nothing has come in yet it leaves noise instead of 0, and of equal
         # values it would pick one as the greatest.
         self.integrator = LeakyIntegrator(*constants, method="chunks") if self.kind.spiking else None
+        self._engine: Engine | None = None  # made by the first batch that needs it
         sizes = [CHANNELS] + [settings.hidden_size] * settings.hidden_layers + [settings.classes]
         initial = [initial_parameters(sizes, seed, self.kind.spiking) for seed in self.seeds]
         self.weights = nn.ParameterList(
@@ -100,8 +103,11 @@ class StackedNetwork(nn.Module):
         """Logits and rates of a batch of events, or of dense input (S, B, T, 700) whose runs have `lengths`.
 
         `noise(layer, shape, lengths)` gives the uniforms of stochastic neurons; left out, torch's generator
-        draws them.
+        draws them. Where the settings name the fused backend, batches of events take its kernels, whose noise
+        is a `SpikeNoise`; dense input always takes the plain form.
         """
+        if isinstance(inputs, Batch) and self.settings.backend == "fused":
+            return self._fused(inputs, noise)
         lengths = (
             inputs.lengths
             if isinstance(inputs, Batch)
@@ -116,6 +122,44 @@ class StackedNetwork(nn.Module):
             divisor = x.new_tensor([x.shape[1] * own for own in lengths]).unsqueeze(1)
             rates.append(signal.sum(dim=(1, 2)) / divisor)
         return Output(self._read(signal, alive, lengths), rates)
+
+    def _fused(self, batch: Batch, noise: Noise | None) -> Output:
+        """The same by the fused kernels."""
+        if self.device.type != "cpu" or self.weights[0].dtype != torch.float32:
+            raise ValueError(f"the fused kernels compute in float32 on a CPU, not on {self.device}")
+        if self.kind.stochastic and not isinstance(noise, SpikeNoise):
+            raise ValueError("the fused kernels draw their noise themselves: give a SpikeNoise")
+        if self._engine is None:
+            self._engine = Engine(self._engine_shape())
+        shape = self._engine.shape
+        layers = shape.layers + shape.over_time
+        parameters = [p for pair in zip(self.weights, self.biases, strict=True) for p in pair]
+        coefficients = self._coefficients(batch.lengths, batch.shape[2])
+        averaged, potentials, rates = run_layers(
+            self._engine, batch, coefficients, _address(noise, self.seeds), parameters[: 2 * layers]
+        )
+        if shape.over_time:
+            logits = readout(potentials, self.settings.loss_mode, batch.lengths)
+        else:
+            c = torch.from_numpy(coefficients.sum(axis=1, dtype=np.float64).astype(np.float32))
+            logits = self._read_average(averaged, c[:, None, None])
+        return Output(logits, list(rates.unbind(1)))
+
+    def _engine_shape(self) -> Shape:
+        settings = self.settings
+        return Shape(
+            settings.model, len(self.seeds), settings.hidden_layers, settings.hidden_size, settings.classes,
+            decay(settings.tau_syn, settings.time_step), decay(settings.tau_mem, settings.time_step),
+            settings.threshold, settings.lif_reset,
+            over_time=not (self.collapse and settings.loss_mode == "mean"),
+        )  # fmt: skip
+
+    def _coefficients(self, lengths: Sequence[int], steps: int) -> np.ndarray:
+        """c[t] of the averaged readout by each run's own steps, float32 (S, T)."""
+        coefficients = np.zeros((len(lengths), steps), np.float32)
+        for run, own in enumerate(lengths):
+            coefficients[run, :own] = self._mean_coefficients(own)
+        return coefficients
 
     def _fire(self, layer: int, x: Tensor, noise: Noise | None, lengths: tuple[int, ...]) -> Tensor:
         if not self.kind.stochastic:
@@ -147,10 +191,12 @@ class StackedNetwork(nn.Module):
         for r, own in enumerate(lengths):
             coefficients[r, ..., steps - own :] = self._mean_coefficients(own)
         c = torch.tensor(coefficients, dtype=signal.dtype, device=signal.device)
-        averaged = torch.matmul(c, signal).squeeze(2)  # (S, B, N)
-        return torch.baddbmm(
-            self.biases[-1].unsqueeze(1) * c.sum(dim=3), averaged, self.weights[-1].transpose(1, 2)
-        )
+        return self._read_average(torch.matmul(c, signal).squeeze(2), c.sum(dim=3))
+
+    def _read_average(self, averaged: Tensor, total: Tensor) -> Tensor:
+        """Logits (S, B, C) of the weighted sum (S, B, N) and the sum of its weights (S, 1, 1)."""
+        bias = self.biases[-1].unsqueeze(1) * total
+        return torch.baddbmm(bias, averaged, self.weights[-1].transpose(1, 2))
 
     def _mean_coefficients(self, steps: int) -> np.ndarray:
         if self.integrator is None:
@@ -189,6 +235,12 @@ def initial_parameters(sizes: Sequence[int], seed: int, spiking: bool) -> tuple[
         weights.append(weight * ((3.0 if spiking else 1.0) / fan_in) ** 0.5)
         biases.append(torch.zeros(fan_out) if spiking else bias * fan_in**-0.5)
     return weights, biases
+
+
+def _address(noise: Noise | None, seeds: tuple[int, ...]) -> NoiseAddress:
+    if isinstance(noise, SpikeNoise):
+        return NoiseAddress(noise.seeds, noise.purpose, noise.epoch, noise.step)
+    return NoiseAddress(seeds)
 
 
 def own_steps(lengths: Sequence[int], like: Tensor) -> Tensor | None:

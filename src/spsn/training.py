@@ -14,7 +14,7 @@ from statistics import median
 
 import torch
 
-from spsn import devices, provenance
+from spsn import devices, provenance, threads
 from spsn.checkpoints import CheckpointStore, weights_digest
 from spsn.data.batches import Batches
 from spsn.data.events import EventStore
@@ -63,11 +63,12 @@ def train_block(settings: Settings, block: Block, data: Data, results: str | Pat
     `allow_long` is not set, where memory does not suffice, and, after all others are finished, for runs whose
     loss was not finite.
     """
-    torch.set_num_threads(settings.execution.threads)
+    backend = devices.backend_for(settings.execution)
+    threads.use(backend, settings.execution.threads)
     store = CheckpointStore(results)
-    digests = {"train_digest": data.train.digest, "test_digest": data.test.digest}
+    known = {"train_digest": data.train.digest, "test_digest": data.test.digest, "backend": backend}
     classes = len(data.train.classes)
-    runs = [run_settings(settings, block, seed, classes=classes, **digests) for seed in block.seeds]
+    runs = [run_settings(settings, block, seed, classes=classes, **known) for seed in block.seeds]
     with store.lock(runs):
         pending = [run for run in runs if not store.finished(run)]
         log.info(
@@ -125,10 +126,11 @@ def _announce(settings: Settings, stacks: Sequence[Stack], data: Data, device: t
     runs = [run for stack in stacks for run in stack.runs]
     epochs = sum((stack.runs[0].epochs - stack.epoch) * len(stack.runs) for stack in stacks)
     seconds = epochs * estimate_epoch(stacks[0], data.train)
-    threads, expected = settings.execution.threads, duration(seconds)
+    expected, backend = duration(seconds), runs[0].backend
     log.info(
-        "%s: %d runs on %s with %d threads, estimated %s", _title(runs), len(runs), device, threads, expected
-    )
+        "%s: %d runs on %s by the %s backend with %d threads, estimated %s",
+        _title(runs), len(runs), device, backend, settings.execution.threads, expected,
+    )  # fmt: skip
     if device.type == "cpu" and seconds > LONG and not settings.execution.allow_long:
         raise TrainingError(
             f"{_title(runs)}: {len(runs)} runs would take about {expected} on the CPU. Use a machine with a "

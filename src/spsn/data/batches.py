@@ -15,7 +15,6 @@ steps. In a stack T is the longest T_r and run r lives in the last T_r steps.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numba
 import numpy as np
@@ -23,33 +22,64 @@ import torch
 from torch import Tensor
 
 from spsn import noise
+from spsn.compiled import jit
 from spsn.data.events import EventStore
 from spsn.data.shd import CHANNELS
 from spsn.noise import Purpose
 from spsn.settings import Augmentation
 
 
-@dataclass(frozen=True)
 class Batch:
-    """Events of a stack of runs: S runs, B samples each, T steps; row (r, b, t) owns a run of `channels`.
+    """Samples of a stack of runs, and how they are augmented: S runs, B samples each, T steps.
 
-    channels  int32 (E,)       channel + 700 * run, a channel once per spike
-    offsets   int32 (S, B, T)  where a row's channels begin; a row ends where the next begins
     labels    int64 (S, B)
     lengths   tuple of S       T_r: run r lives in the last T_r of the T steps
     samples   int64 (S, B)     the samples' numbers in the data set
+    shifts    float64 (S, B)   in channels, and
+    zooms     float64 (S, B)   about the centre, of every sample: numpy arrays
+    store     the events
+
+    The fused kernels read the events through these alone. The plain form takes its events row by row, which
+    are made when first asked for; row (r, b, t) owns a run of `channels`:
+
+    channels  int32 (E,)       channel + 700 * run, a channel once per spike
+    offsets   int32 (S, B, T)  where a row's channels begin; a row ends where the next begins
     """
 
-    channels: Tensor
-    offsets: Tensor
-    labels: Tensor
-    lengths: tuple[int, ...]
-    samples: Tensor
+    def __init__(
+        self,
+        batches: "Batches",
+        samples: np.ndarray,
+        shifts: np.ndarray,
+        zooms: np.ndarray,
+        rows: tuple[Tensor, Tensor] | None = None,
+        labels: Tensor | None = None,
+    ) -> None:
+        self.store, self.shifts, self.zooms = batches.store, shifts, zooms
+        self.samples = torch.from_numpy(samples)
+        self.lengths = tuple(self.store.length[samples].max(axis=1).tolist())
+        self.labels = torch.from_numpy(self.store.label[samples].astype(np.int64)) if labels is None else labels
+        self._batches, self._rows = batches, rows
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(S, B, T)."""
-        return tuple(self.offsets.shape)
+        return *self.samples.shape, max(self.lengths)
+
+    @property
+    def channels(self) -> Tensor:
+        """The channels of all rows, one after the other."""
+        return self._gathered()[0]
+
+    @property
+    def offsets(self) -> Tensor:
+        """Where each row's channels begin."""
+        return self._gathered()[1]
+
+    def _gathered(self) -> tuple[Tensor, Tensor]:
+        if self._rows is None:
+            self._rows = self._batches.rows(self)
+        return self._rows
 
     def dense(self) -> Tensor:
         """The same spikes as counts, float32 (S, B, T, 700)."""
@@ -62,10 +92,13 @@ class Batch:
         return counts.view(runs, size, steps, CHANNELS)
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch on `device`."""
-        moved = (t.to(device, non_blocking=True) for t in (self.channels, self.offsets, self.labels))
-        channels, offsets, labels = moved
-        return Batch(channels, offsets, labels, self.lengths, self.samples)
+        """The same batch on `device`, with its rows where that is another one."""
+        if torch.device(device) == self.labels.device:
+            return self
+        channels, offsets = (t.to(device, non_blocking=True) for t in self._gathered())
+        drawn = self.samples.numpy(), self.shifts, self.zooms
+        labels = self.labels.to(device, non_blocking=True)
+        return Batch(self._batches, *drawn, rows=(channels, offsets), labels=labels)
 
 
 def draw_augmentation(
@@ -87,7 +120,7 @@ def training_order(seed: int, epoch: int, samples: int) -> np.ndarray:
 class Batches:
     """Makes the batches of one split for a stack of runs.
 
-    The event buffer is reused: a batch is valid until the next one is asked for.
+    The rows' buffer is reused: the rows of a batch are valid until those of another one are asked for.
     """
 
     def __init__(self, store: EventStore, batch_size: int, seeds: tuple[int, ...]) -> None:
@@ -121,29 +154,27 @@ class Batches:
     def gather(
         self, samples: np.ndarray, shifts: np.ndarray | None = None, zooms: np.ndarray | None = None
     ) -> Batch:
-        """The batch of `samples` (S, B), with shifts in channels and zooms (S, B), into the reused buffer.
+        """The batch of `samples` (S, B), with shifts in channels and zooms (S, B).
 
-        Raises ValueError for zooms that are not between 0 and 2: the buffer's size relies on it.
+        Raises ValueError for zooms that are not between 0 and 2: the rows' buffer relies on it.
         """
-        store = self.store
         samples = np.array(samples, dtype=np.int64, order="C")  # a writable copy
         shifts = np.zeros(samples.shape) if shifts is None else np.ascontiguousarray(shifts)
         zooms = np.ones(samples.shape) if zooms is None else np.ascontiguousarray(zooms)
         if not ((zooms > 0) & (zooms < 2)).all():
             raise ValueError("zooms must lie between 0 and 2")
-        lengths = store.length[samples].max(axis=1)
-        steps = int(lengths.max())
-        self._reserve(samples, zooms, steps)
-        offsets = self._offsets[: samples.size * steps].reshape(*samples.shape, steps)
+        return Batch(self, samples, shifts, zooms)
+
+    def rows(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """`channels` and `offsets` of a batch of this store, in the reused buffer."""
+        store, steps = self.store, batch.shape[2]
+        samples = batch.samples.numpy()
+        self._reserve(samples, batch.zooms, steps)
+        offsets = self._offsets[: samples.size * steps].reshape(batch.shape)
         arrays = store.time_bin, store.channel, store.offsets, store.length
-        count = _gather(*arrays, samples, shifts, zooms, CHANNELS, self._channels, offsets)
-        return Batch(
-            torch.from_numpy(self._channels[:count]),
-            torch.from_numpy(offsets),
-            torch.from_numpy(store.label[samples].astype(np.int64)),
-            tuple(int(n) for n in lengths),
-            torch.from_numpy(samples),
-        )
+        drawn = samples, batch.shifts, batch.zooms
+        count = _gather(*arrays, *drawn, CHANNELS, self._channels, offsets)
+        return torch.from_numpy(self._channels[:count]), torch.from_numpy(offsets)
 
     def _reserve(self, samples: np.ndarray, zooms: np.ndarray, steps: int) -> None:
         """Room for the most events possible: a zoom s < 2 repeats a row or column ceil(s) times at most."""
@@ -160,25 +191,25 @@ class Batches:
 
 
 @numba.njit(inline="always")
-def _source(index, size, zoom, shift):
+def source_index(index, size, zoom, shift):
     """The input's row or column that an output's row or column reads; outside 0 ... size-1 it is empty."""
     centre = 0.5 * size
     return int(np.rint((index + 0.5 - centre - shift) / zoom + centre - 0.5))
 
 
-@numba.njit(cache=True, nogil=True)
-def _column_runs(first, count, channels, zoom, shift):
+@jit
+def column_runs(first, count, channels, zoom, shift):
     """Output columns first[c] ... first[c] + count[c] - 1 read the input's column c."""
     count[:] = 0
     for column in range(channels):
-        source = _source(column, channels, zoom, shift)
+        source = source_index(column, channels, zoom, shift)
         if 0 <= source < channels:
             if count[source] == 0:
                 first[source] = column
             count[source] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@jit
 def _gather(
     time_bin, channel, sample_offsets, length, samples, shifts, zooms, channels, out_channels, out_offsets
 ):
@@ -192,12 +223,12 @@ def _gather(
         for b in range(size):
             sample, zoom = samples[r, b], zooms[r, b]
             own = length[sample]
-            _column_runs(first, count, channels, zoom, shifts[r, b])
+            column_runs(first, count, channels, zoom, shifts[r, b])
             out_offsets[r, b, : steps - own] = written
             event, end = sample_offsets[sample], sample_offsets[sample + 1]
             for t in range(own):
                 out_offsets[r, b, steps - own + t] = written
-                row = _source(t, own, zoom, 0.0)
+                row = source_index(t, own, zoom, 0.0)
                 while event < end and time_bin[event] < row:
                     event += 1
                 e = event  # the same row may be read twice: `event` waits at its beginning

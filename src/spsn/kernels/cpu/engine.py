@@ -1,0 +1,272 @@
+"""A stack's way forward and back by the fused kernels, as one differentiable operation.
+
+`Engine` owns the memory: parameters in the kernels' order, what the way forward leaves for the way back, the
+workers' tiles, the gradients of every group of samples. It grows to what the longest batch needs and is used
+again by every step, so a second pass forward overwrites what the first one left; to go back through an
+overwritten pass raises RuntimeError.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spsn import threads
+from spsn.data.batches import Batch
+from spsn.data.shd import CHANNELS
+from spsn.kernels.cpu.events import Draws, Events
+from spsn.kernels.cpu.fire import LIF_CODE, LIF_PAPER, RELU, SPSN_GS, SPSN_SB, Neuron
+from spsn.kernels.cpu.passes import Errors, Gradients, Kept, Pass, Scratch, Weights, backward, forward
+from spsn.kernels.cpu.products import GROUP, PATTERNS, TABLE, TILE, weight_sums
+from spsn.kernels.cpu.simd import LANES
+
+CACHE_LINE = 64  # bytes
+GROUP_SAMPLES = 8  # samples whose gradients one worker sums in turn
+
+KINDS = {"spsn-sb": SPSN_SB, "spsn-gs": SPSN_GS, "non-spiking": RELU}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What an engine is made for; `over_time`: the readout's potentials are wanted, not only their mean."""
+
+    model: str
+    runs: int
+    layers: int
+    size: int
+    classes: int
+    alpha: float
+    beta: float
+    threshold: float
+    reset: str
+    over_time: bool
+
+    @property
+    def width(self) -> int:
+        """Neurons of a hidden layer, filled up to whole vectors."""
+        return _whole(self.size)
+
+    @property
+    def read_width(self) -> int:
+        """Classes, filled up to whole vectors; 0 where the readout is collapsed."""
+        return _whole(self.classes) if self.over_time else 0
+
+    @property
+    def spiking(self) -> bool:
+        """Whether hidden layers give spikes."""
+        return self.model != "non-spiking"
+
+    @property
+    def neuron(self) -> Neuron:
+        """The kernels' constants."""
+        kind = KINDS.get(self.model, LIF_PAPER if self.reset == "paper" else LIF_CODE)
+        return Neuron(kind, self.alpha, self.beta, self.threshold)
+
+
+def _whole(count: int) -> int:
+    return -(-count // LANES) * LANES
+
+
+def _zeros(*shape: int, dtype: torch.dtype = torch.float32) -> np.ndarray:
+    """torch's allocator begins at whole cache lines, numpy's need not."""
+    return torch.zeros(shape, dtype=dtype).numpy()
+
+
+def _empty(size: int, dtype: type) -> np.ndarray:
+    """Numbers not set, beginning at a whole cache line; numpy asks for large pages, torch does not."""
+    room = np.empty(size * np.dtype(dtype).itemsize + CACHE_LINE, np.uint8)
+    begin = -room.ctypes.data % CACHE_LINE
+    return room[begin : begin + size * np.dtype(dtype).itemsize].view(dtype)
+
+
+@dataclass(frozen=True)
+class NoiseAddress:
+    """Where a pass finds its random numbers (`spsn.noise`)."""
+
+    seeds: tuple[int, ...]
+    purpose: int = 0
+    epoch: int = 0
+    step: int = 0
+
+
+class Engine:
+    """The fused form of the hidden layers of a stack, and of a readout over time."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.passes = 0  # ways forward so far: what was kept belongs to the last one
+        self._weights = _weights(shape)
+        self._scratch: list[Scratch] = []
+        self._gradients: list[Gradients] = []
+        self._flat: dict[str, np.ndarray] = {}
+
+    def forward(
+        self,
+        parameters: Sequence[Tensor],
+        batch: Batch,
+        coefficients: np.ndarray,
+        address: NoiseAddress,
+        keep: bool,
+    ) -> Kept:
+        """Simulate the batch. parameters: weight (S, out, in) and bias (S, out) of every layer in turn, the
+        readout's only where it runs over time; coefficients (S, T): c[t] of the averaged readout by own steps.
+        """
+        self.passes += 1
+        self._load(parameters)
+        of = Pass(
+            self.shape.neuron, np.array(address.seeds, np.uint32), int(address.purpose), address.step,
+            address.epoch, keep, self.shape.over_time,
+        )  # fmt: skip
+        runs, samples, steps = batch.shape
+        self._workers()
+        kept = self._kept(runs, samples, steps, keep)
+        events, draws = _events(batch)
+        tasks = runs * -(-samples // GROUP_SAMPLES)
+        count = runs * samples
+
+        def work(worker: int, task: int) -> None:
+            begin, end = task * count // tasks, (task + 1) * count // tasks
+            scratch = self._scratch[worker]
+            forward(
+                of, self._weights, events, draws, kept, coefficients, self.shape.size, scratch, begin, end
+            )
+
+        threads.share(tasks, work)
+        self._last = of, events, draws, kept, coefficients
+        return kept
+
+    def backward(self, averaged: np.ndarray, potentials: np.ndarray, constant: np.ndarray) -> list[np.ndarray]:
+        """Gradients in the order of the parameters of `forward`, from those of what it gave.
+
+        averaged (S, B, W), potentials (S, B, T, C) or empty, constant (S, L, W): dL/ds at every step alike.
+        """
+        of, events, draws, kept, coefficients = self._last
+        errors = Errors(averaged, potentials, constant)
+        runs, samples = draws.samples.shape
+        groups = -(-samples // GROUP_SAMPLES)
+        self._groups(runs * groups)
+
+        def work(worker: int, task: int) -> None:
+            run, group = task // groups, task % groups
+            begin, end = group * samples // groups, (group + 1) * samples // groups
+            backward(
+                of, self._weights, events, draws, kept, errors, coefficients, self._gradients[task],
+                self._scratch[worker], run, begin, end,
+            )  # fmt: skip
+
+        threads.share(runs * groups, work)
+        return self._summed(runs, groups)
+
+    def _load(self, parameters: Sequence[Tensor]) -> None:
+        """Bring the parameters into the kernels' order."""
+        shape, to = self.shape, self._weights
+        arrays = [p.detach().numpy() for p in parameters]
+        n = shape.size
+        to.first[:, :, :n] = arrays[0].transpose(0, 2, 1)
+        for layer in range(shape.layers):
+            to.bias[:, layer, :n] = arrays[2 * layer + 1]
+            if layer > 0:
+                to.back[:, layer - 1, :n, :n] = arrays[2 * layer]
+                to.hidden[:, layer - 1, :n, :n] = arrays[2 * layer].transpose(0, 2, 1)
+        if shape.over_time:
+            to.read_back[:, : shape.classes, :n] = arrays[-2]
+            to.read[:, :n, : shape.classes] = arrays[-2].transpose(0, 2, 1)
+            to.read_bias[:, : shape.classes] = arrays[-1]
+        if shape.spiking:
+            for run in range(shape.runs):
+                for layer in range(shape.layers - 1):
+                    weight_sums(to.hidden[run, layer], to.sums[run, layer])
+                if shape.over_time:
+                    weight_sums(to.read[run], to.read_sums[run])
+
+    def _buffer(self, name: str, size: int, dtype: type) -> np.ndarray:
+        if name not in self._flat or self._flat[name].size < size:
+            self._flat.pop(name, None)  # first give back, then take
+            self._flat[name] = _empty(size, dtype)
+        return self._flat[name]
+
+    def _kept(self, runs: int, samples: int, steps: int, keep: bool) -> Kept:
+        shape = self.shape
+        rows = runs * samples * shape.layers * steps if keep else len(self._scratch) * shape.layers * TILE
+        slopes = self._buffer("slopes", (rows + 4) * shape.width, np.float32)  # a product reads up to 3 rows on
+        quarters = runs * samples * shape.layers * -(-steps // GROUP) if keep and shape.spiking else 0
+        patterns = self._buffer("patterns", quarters * shape.width, np.uint8)
+        totals = np.empty((runs, samples, shape.layers, shape.width), np.float32)
+        averaged = np.empty((runs, samples, shape.width), np.float32)
+        potentials = np.zeros(runs * samples * steps * shape.read_width, np.float32)
+        return Kept(slopes, patterns, totals, averaged, potentials, steps)
+
+    def _workers(self) -> None:
+        while len(self._scratch) < threads.kernel_threads():
+            self._scratch.append(_scratch(self.shape, len(self._scratch)))
+
+    def _groups(self, count: int) -> None:
+        while len(self._gradients) < count:
+            self._gradients.append(_gradients(self.shape))
+
+    def _summed(self, runs: int, groups: int) -> list[np.ndarray]:
+        shape = self.shape
+        n, c = shape.size, shape.classes
+        made: list[list[np.ndarray]] = []
+        for run in range(runs):
+            parts = self._gradients[run * groups : (run + 1) * groups]
+            total = [sum(array[1:], array[0]) for array in zip(*parts, strict=True)]
+            first, hidden, bias, read, read_bias = total
+            of_run = [first[:, :n].T, bias[0, :n]]
+            for layer in range(1, shape.layers):
+                of_run += [hidden[layer - 1, :n, :n].T, bias[layer, :n]]
+            if shape.over_time:
+                of_run += [read[:n, :c].T, read_bias[:c]]
+            made.append(of_run)
+        return [np.stack(column) for column in zip(*made, strict=True)]
+
+
+def _weights(shape: Shape) -> Weights:
+    runs, width, read = shape.runs, shape.width, shape.read_width
+    between = shape.layers - 1
+    tables = (width // GROUP, PATTERNS, LANES)
+    return Weights(
+        first=_zeros(runs, CHANNELS, width),
+        hidden=_zeros(runs, between, width, width),
+        sums=_zeros(runs, between * shape.spiking, width // LANES, *tables),
+        back=_zeros(runs, between, width, width),
+        bias=_zeros(runs, shape.layers, width),
+        read=_zeros(runs, width, read),
+        read_sums=_zeros(runs, read // LANES * shape.spiking, *tables),
+        read_back=_zeros(runs, read, width),
+        read_bias=_zeros(runs, read),
+    )
+
+
+def _scratch(shape: Shape, slot: int) -> Scratch:
+    width = shape.width
+    return Scratch(
+        tile=_zeros(TILE, width),
+        other=_zeros(TILE, width),
+        read=_zeros(TILE, shape.read_width),
+        masks=_zeros(shape.layers, TILE, width // LANES, dtype=torch.uint16),
+        states=_zeros(shape.layers, 2, width),
+        read_states=_zeros(2, shape.read_width),
+        uniforms=_zeros(TILE * LANES),
+        sums=_zeros(TILE // GROUP * TABLE),
+        columns=_zeros(2, CHANNELS, dtype=torch.int32),
+        slot=slot,
+    )
+
+
+def _gradients(shape: Shape) -> Gradients:
+    return Gradients(
+        first=_zeros(CHANNELS, shape.width),
+        hidden=_zeros(shape.layers - 1, shape.width, shape.width),
+        bias=_zeros(shape.layers, shape.width),
+        read=_zeros(shape.width, shape.read_width),
+        read_bias=_zeros(shape.read_width),
+    )
+
+
+def _events(batch: Batch) -> tuple[Events, Draws]:
+    store = batch.store
+    events = Events(store.time_bin, store.channel, store.offsets, store.length)
+    return events, Draws(batch.samples.numpy(), batch.shifts, batch.zooms, np.array(batch.lengths, np.int64))

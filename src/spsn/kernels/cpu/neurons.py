@@ -1,0 +1,163 @@
+"""Neurons as torch operations on tensors: filter and spike in one pass over memory, forward and back.
+
+The forms of `spsn.neurons` that stand on their own, without a network around them; the same equations, the
+same noise bits. Each takes float32 tensors (..., T, N) on a CPU and is differentiable once. Samples, and
+where these are few also the neurons of one, are spread over the kernels' threads (`spsn.threads`).
+"""
+
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spsn import threads
+from spsn.compiled import jit
+from spsn.kernels.cpu.adjoint import integrator_adjoint, neuron_adjoint
+from spsn.kernels.cpu.engine import NoiseAddress
+from spsn.kernels.cpu.fire import LIF_CODE, LIF_PAPER, SPSN_GS, SPSN_SB, Neuron, fire, spread
+from spsn.kernels.cpu.philox import Address
+from spsn.kernels.cpu.products import TILE
+from spsn.kernels.cpu.readout import integrate_tile
+from spsn.kernels.cpu.simd import LANES
+
+
+def integrate(x: Tensor, alpha: float, beta: float) -> Tensor:
+    """Membrane potential of a leaky integrator, u = h * x (`spsn.neurons.integrator`)."""
+    return _apply(_Integrate, x, Neuron(-1, alpha, beta, 0.0))
+
+
+def bernoulli_spikes(x: Tensor, alpha: float, beta: float, address: NoiseAddress, layer: int = 0) -> Tensor:
+    """SPSN-SB: spikes (0 or 1) of the pre-activation x. The noise is that of the first seed of `address`:
+    element b N + n for sample b, counted through all leading dimensions, and neuron n.
+    """
+    return _apply(_Fire, x, Neuron(SPSN_SB, alpha, beta, 0.0), address, layer)
+
+
+def gumbel_spikes(x: Tensor, alpha: float, beta: float, address: NoiseAddress, layer: int = 0) -> Tensor:
+    """SPSN-GS at temperature 1; see `bernoulli_spikes`."""
+    return _apply(_Fire, x, Neuron(SPSN_GS, alpha, beta, 0.0), address, layer)
+
+
+def lif(
+    x: Tensor,
+    alpha: float,
+    beta: float,
+    threshold: float = 1.0,
+    reset: Literal["code", "paper"] = "code",
+) -> Tensor:
+    """LIF: spikes (0 or 1) of the pre-activation x (`spsn.neurons.lif`)."""
+    kind = LIF_PAPER if reset == "paper" else LIF_CODE
+    return _apply(_Fire, x, Neuron(kind, alpha, beta, threshold), NoiseAddress((0,)), 0)
+
+
+def _apply(operation: type[torch.autograd.Function], x: Tensor, *constants) -> Tensor:
+    """Raises ValueError for what the kernels cannot take."""
+    if x.dtype != torch.float32 or x.device.type != "cpu":
+        raise ValueError(f"the fused neurons take float32 on a CPU, not {x.dtype} on {x.device}")
+    steps, neurons = x.shape[-2:]
+    whole = x.reshape(-1, steps, neurons)
+    missing = -neurons % LANES
+    if missing:
+        whole = torch.nn.functional.pad(whole, (0, missing))
+    out = operation.apply(whole.contiguous(), neurons, *constants)
+    return out[..., :neurons].reshape(x.shape)
+
+
+class _Integrate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, neurons: int, neuron: Neuron) -> Tensor:
+        ctx.neuron = neuron
+        u = torch.empty_like(x)
+        _spread_out(x, partial(_integrate, neuron, x.numpy(), u.numpy()))
+        return u
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        dx = torch.empty_like(gradient, memory_format=torch.contiguous_format)
+        _spread_out(dx, partial(_integrate_back, ctx.neuron, gradient.contiguous().numpy(), dx.numpy()))
+        return dx, None, None
+
+
+class _Fire(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, neurons: int, neuron: Neuron, noise: NoiseAddress, layer: int) -> Tensor:
+        address = Address(noise.seeds[0], int(noise.purpose), noise.step, noise.epoch)
+        spikes, slopes = torch.empty_like(x), torch.empty_like(x)
+        arrays = x.numpy(), spikes.numpy(), slopes.numpy()
+        _spread_out(x, partial(_fire, neuron, address, layer, neurons, *arrays))
+        ctx.save_for_backward(slopes)
+        ctx.neuron = neuron
+        return spikes
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        (slopes,) = ctx.saved_tensors
+        dx = torch.empty_like(slopes)
+        arrays = gradient.contiguous().numpy(), slopes.numpy(), dx.numpy()
+        _spread_out(dx, partial(_fire_back, ctx.neuron, *arrays))
+        return dx, None, None, None, None
+
+
+def _spread_out(x: Tensor, kernel) -> None:
+    """Call kernel(sample, begin, end) for every sample (B, T, N) and all columns, on all threads."""
+    samples, _, width = x.shape
+    blocks = width // LANES
+    parts = min(blocks, -(-threads.kernel_threads() // max(samples, 1)))
+
+    def work(_: int, task: int) -> None:
+        sample, part = divmod(task, parts)
+        kernel(sample, part * blocks // parts * LANES, (part + 1) * blocks // parts * LANES)
+
+    threads.share(samples * parts, work)
+
+
+@jit
+def _integrate(neuron, x, u, sample, begin, end):
+    steps, width = x.shape[1:]
+    states = np.zeros((2, width), np.float32)
+    base = sample * steps * width
+    for t0 in range(0, steps, TILE):
+        at = base + t0 * width
+        integrate_tile(neuron, x, at, min(TILE, steps - t0), states, u, at, begin, end)
+
+
+@jit
+def _integrate_back(neuron, gradient, dx, sample, begin, end):
+    steps, width = dx.shape[1:]
+    states = np.zeros((2, width), np.float32)
+    for t0 in range((steps - 1) // TILE * TILE, -1, -TILE):
+        t1 = min(t0 + TILE, steps)
+        tile = dx[sample, t0:t1]
+        tile[:, begin:end] = gradient[sample, t0:t1, begin:end]
+        integrator_adjoint(neuron, tile, t1 - t0, states, begin, end)
+
+
+@jit
+def _fire(neuron, address, layer, neurons, x, spikes, slopes, sample, begin, end):
+    steps, width = x.shape[1:]
+    states = np.zeros((2, width), np.float32)
+    uniforms = np.empty(TILE * LANES, np.float32)
+    masks = np.zeros((TILE, width // LANES), np.uint16)
+    for t0 in range(0, steps, TILE):
+        t1 = min(t0 + TILE, steps)
+        first = (sample * steps + t0) * width
+        fire(
+            neuron, address, layer, sample * neurons, t0, t1 - t0, x[sample, t0:t1], states, uniforms,
+            slopes, first, masks, begin, end,
+        )  # fmt: skip
+        spread(masks, t1 - t0, spikes[sample, t0:t1], begin, end)
+
+
+@jit
+def _fire_back(neuron, gradient, slopes, dx, sample, begin, end):
+    steps, width = dx.shape[1:]
+    states = np.zeros((2, width), np.float32)
+    constant = np.zeros(width, np.float32)
+    for t0 in range((steps - 1) // TILE * TILE, -1, -TILE):
+        t1 = min(t0 + TILE, steps)
+        tile = dx[sample, t0:t1]
+        tile[:, begin:end] = gradient[sample, t0:t1, begin:end]
+        first = (sample * steps + t0) * width
+        neuron_adjoint(neuron, t0, tile, t1 - t0, states, slopes, first, constant, begin, end)

@@ -1,0 +1,91 @@
+"""CPU threads: who computes with how many.
+
+The plain forms run on torch's OpenMP pool. The fused ones run without the GIL on Python threads of their own,
+and where they are used torch keeps to one thread: two pools on the same cores would wait for each other, and
+an OpenMP pool waits by spinning.
+"""
+
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+_pool: ThreadPoolExecutor | None = None
+_count = 1
+
+
+def use(backend: str, threads: int, device: torch.device | str = "cpu") -> None:
+    """Compute on `threads` CPU threads from now on: torch's, or with the fused backend on a CPU the kernels'."""
+    fused = backend == "fused" and torch.device(device).type == "cpu"
+    torch.set_num_threads(1 if fused else threads)
+    set_kernel_threads(threads)
+
+
+def set_kernel_threads(threads: int) -> None:
+    """How many threads `share` spreads work over, the calling one among them."""
+    global _count
+    if threads < 1:
+        raise ValueError(f"there must be at least one thread, not {threads}")
+    if threads != _count:
+        _drop_pool()
+        _count = threads
+
+
+def kernel_threads() -> int:
+    """How many threads `share` spreads work over."""
+    return _count
+
+
+def share(tasks: int, work: Callable[[int, int], None]) -> None:
+    """Call work(worker, task) for every task, each once, on all threads; worker counts them from 0.
+
+    `work` should let go of the GIL. An exception in one task is raised here once the others are done.
+    """
+    workers = min(_count, tasks)
+    if workers <= 1:
+        for task in range(tasks):
+            work(0, task)
+        return
+    numbers = itertools.count()
+
+    def serve(worker: int) -> None:
+        while (task := next(numbers)) < tasks:
+            work(worker, task)
+
+    others = [_executor().submit(serve, worker) for worker in range(1, workers)]
+    try:
+        serve(0)
+    finally:
+        failures = [other.exception() for other in others]
+    for failure in failures:
+        if failure is not None:
+            raise failure
+
+
+_making = threading.Lock()
+
+
+def _executor() -> ThreadPoolExecutor:
+    global _pool
+    with _making:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(_count - 1, thread_name_prefix="spsn")
+        return _pool
+
+
+def _drop_pool() -> None:
+    global _pool
+    if _pool is not None:
+        _pool.shutdown(wait=False)
+    _pool = None
+
+
+def _after_fork() -> None:
+    global _pool
+    _pool = None  # its threads did not come along
+
+
+os.register_at_fork(after_in_child=_after_fork)
