@@ -58,7 +58,9 @@ class Batch:
         self.store, self.shifts, self.zooms = batches.store, shifts, zooms
         self.samples = torch.from_numpy(samples)
         self.lengths = tuple(self.store.length[samples].max(axis=1).tolist())
-        self.labels = torch.from_numpy(self.store.label[samples].astype(np.int64)) if labels is None else labels
+        self.labels = (
+            torch.from_numpy(self.store.label[samples].astype(np.int64)) if labels is None else labels
+        )
         self._batches, self._rows = batches, rows
 
     @property

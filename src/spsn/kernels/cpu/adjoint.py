@@ -4,7 +4,7 @@ With the slopes that `fire.py` kept, e = dL/du, and g = dL/ds:
 
     SPSN      e[t] = slope[t] g[t] + beta e[t+1]
     LIF       e[t] = slope[t] g[t] + beta (1 - s[t]) e[t+1]          the reset passes no gradient on
-    all       dx[t] = (1-beta) e[t] + alpha dx[t+1]                  LIF, equation 6: (1 - s[t-1]) (1-beta) e[t]
+    all       dx[t] = (1-beta) e[t] + alpha dx[t+1]           LIF, equation 6: (1 - s[t-1]) (1-beta) e[t]
 
 In place: the tile holds g before and dx after. The states e and dx are carried from tile to earlier tile.
 """
@@ -42,7 +42,7 @@ def _spsn_adjoint(neuron, tile, steps, states, slopes, first, constant, begin, e
         own = load(constant, column)
         for t in range(steps - 1, -1, -1):
             at = t * width + column
-            error = fma(load(slopes, first + at), load(tile, at) + own, beta * error)
+            error = fma(beta, error, load(slopes, first + at) * (load(tile, at) + own))
             drive = fma(alpha, drive, gain * error)
             store(tile, at, drive)
         store(states, column, error)
@@ -60,8 +60,8 @@ def _lif_adjoint(neuron, t0, tile, steps, states, slopes, first, constant, begin
         for t in range(steps - 1, -1, -1):
             at = t * width + column
             slope = load(slopes, first + at)
-            kept = select(signs(slope), zero, beta * error)
-            error = fma(magnitude(slope), load(tile, at) + own, kept)
+            kept = select(signs(slope), zero, beta)  # what a step's error takes from the next one
+            error = fma(kept, error, magnitude(slope) * (load(tile, at) + own))
             passed = gain * error
             if neuron.kind == LIF_PAPER and t0 + t > 0:
                 passed = select(signs(load(slopes, first + at - width)), zero, passed)
@@ -95,14 +95,3 @@ def neuron_adjoint(neuron, t0, tile, steps, states, slopes, first, constant, beg
         _lif_adjoint(neuron, t0, tile, steps, states, slopes, first, constant, begin, end)
     else:
         _spsn_adjoint(neuron, tile, steps, states, slopes, first, constant, begin, end)
-
-
-@jit
-def add_over_time(tile, steps, total):
-    """total (N,) += sum_t tile[t]: the gradient of a bias."""
-    width = tile.shape[1]
-    for column in range(0, width, LANES):
-        value = load(total, column)
-        for t in range(steps):
-            value = value + load(tile, t * width + column)
-        store(total, column, value)

@@ -137,7 +137,9 @@ class Engine:
         self._last = of, events, draws, kept, coefficients
         return kept
 
-    def backward(self, averaged: np.ndarray, potentials: np.ndarray, constant: np.ndarray) -> list[np.ndarray]:
+    def backward(
+        self, averaged: np.ndarray, potentials: np.ndarray, constant: np.ndarray
+    ) -> list[np.ndarray]:
         """Gradients in the order of the parameters of `forward`, from those of what it gave.
 
         averaged (S, B, W), potentials (S, B, T, C) or empty, constant (S, L, W): dL/ds at every step alike.
@@ -190,7 +192,9 @@ class Engine:
     def _kept(self, runs: int, samples: int, steps: int, keep: bool) -> Kept:
         shape = self.shape
         rows = runs * samples * shape.layers * steps if keep else len(self._scratch) * shape.layers * TILE
-        slopes = self._buffer("slopes", (rows + 4) * shape.width, np.float32)  # a product reads up to 3 rows on
+        slopes = self._buffer(
+            "slopes", (rows + 4) * shape.width, np.float32
+        )  # a product reads up to 3 rows on
         quarters = runs * samples * shape.layers * -(-steps // GROUP) if keep and shape.spiking else 0
         patterns = self._buffer("patterns", quarters * shape.width, np.uint8)
         totals = np.empty((runs, samples, shape.layers, shape.width), np.float32)

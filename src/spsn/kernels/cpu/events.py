@@ -79,9 +79,7 @@ def _walk(events, draws, run, item, t0, steps, columns, weights, tile, into_weig
 @jit
 def prepare_columns(draws, run, item, columns):
     """columns (2, 700) int32: the first column that each channel fills, and how many."""
-    column_runs(
-        columns[0], columns[1], columns.shape[1], draws.zooms[run, item], draws.shifts[run, item]
-    )
+    column_runs(columns[0], columns[1], columns.shape[1], draws.zooms[run, item], draws.shifts[run, item])
 
 
 @jit

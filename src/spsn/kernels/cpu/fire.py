@@ -131,9 +131,7 @@ def rectify(x, steps, outputs, first):
 
 
 @jit
-def fire(
-    neuron, address, layer, element, t0, steps, x, states, uniforms, slopes, first, masks, begin, end
-):
+def fire(neuron, address, layer, element, t0, steps, x, states, uniforms, slopes, first, masks, begin, end):
     """The neurons begin ... end-1 of a layer on one tile of `steps` steps from the run's own step t0 on.
 
     element: the number of the sample's first neuron in the noise's address. The masks' last row holds the

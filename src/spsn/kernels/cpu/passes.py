@@ -14,7 +14,7 @@ to a multiple of 16. Time counts a run's own steps.
 from collections import namedtuple
 
 from spsn.compiled import jit
-from spsn.kernels.cpu.adjoint import add_over_time, integrator_adjoint, neuron_adjoint
+from spsn.kernels.cpu.adjoint import integrator_adjoint, neuron_adjoint
 from spsn.kernels.cpu.events import add_event_gradient, add_events, prepare_columns
 from spsn.kernels.cpu.fire import (
     RELU,
@@ -29,7 +29,8 @@ from spsn.kernels.cpu.fire import (
 from spsn.kernels.cpu.philox import Address
 from spsn.kernels.cpu.products import GROUP, TILE, add_outer_spikes, add_spikes, multiply
 from spsn.kernels.cpu.readout import integrate_tile
-from spsn.kernels.cpu.simd import LANES, fma, load, splat, store
+from spsn.kernels.cpu.simd import LANES, load, splat, store
+from spsn.kernels.cpu.tiles import add_over_time, add_to_rows, clear, copy
 
 # One pass of a stack: the neuron, (S,) seeds and the rest of the noise's address, whether the gradient will be
 # wanted, whether the readout runs over time (else only its mean is wanted, from the `averaged` spikes).
@@ -63,16 +64,15 @@ def _pattern_at(kept, item, layer, layers, t0, width):
 
 
 @jit
-def _round_up(steps):
-    return (steps + 3) // 4 * 4
+def _begin_sample(scratch):
+    """All neurons at rest."""
+    clear(scratch.states, 0, scratch.states.size)
+    clear(scratch.read_states, 0, scratch.read_states.size)
 
 
 @jit
-def _add_bias(tile, steps, bias):
-    width = tile.shape[1]
-    for t in range(steps):
-        for column in range(0, width, LANES):
-            store(tile, t * width + column, load(tile, t * width + column) + load(bias, column))
+def _round_up(steps):
+    return (steps + 3) // 4 * 4
 
 
 @jit
@@ -86,7 +86,7 @@ def _pre_activation(of, weights, events, draws, kept, scratch, run, item, layer,
     elif of.neuron.kind == RELU:
         below = _layer_at(kept, scratch, of.keep, run * samples + item, layer - 1, layers, t0, width)
         multiply(kept.slopes, below, width, 1, weights.hidden[run, layer - 1], tile, steps, width, False)
-        _add_bias(tile, steps, bias)
+        add_to_rows(tile, steps, bias)
     else:
         add_spikes(scratch.masks[layer - 1], weights.sums[run, layer - 1], bias, tile, steps)
 
@@ -97,7 +97,11 @@ def _forward_layer(of, weights, kept, coefficients, scratch, run, item, samples,
     layers, width = weights.bias.shape[1:]
     number = run * samples + item
     first = _layer_at(kept, scratch, of.keep, number, layer, layers, t0, width)
-    totals, averaged, weighting = kept.totals[run, item, layer], kept.averaged[run, item], coefficients[run, t0:]
+    totals, averaged, weighting = (
+        kept.totals[run, item, layer],
+        kept.averaged[run, item],
+        coefficients[run, t0:],
+    )
     if of.neuron.kind == RELU:
         rectify(scratch.tile, steps, kept.slopes, first)
         count_outputs(kept.slopes, first, steps, totals)
@@ -127,7 +131,7 @@ def _read_tile(of, weights, kept, scratch, run, item, samples, t0, steps):
     if of.neuron.kind == RELU:
         below = _layer_at(kept, scratch, of.keep, run * samples + item, layers - 1, layers, t0, width)
         multiply(kept.slopes, below, width, 1, weights.read[run], tile, steps, width, False)
-        _add_bias(tile, steps, bias)
+        add_to_rows(tile, steps, bias)
     else:
         add_spikes(scratch.masks[layers - 1], weights.read_sums[run], bias, tile, steps)
     out = ((run * samples + item) * kept.steps + t0) * classes
@@ -144,13 +148,12 @@ def forward(of, weights, events, draws, kept, coefficients, size, scratch, begin
 
     coefficients (S, T): c[t] of the averaged readout; size: neurons of a hidden layer.
     """
-    samples, layers = draws.samples.shape[1], weights.bias.shape[1]
+    samples, (layers, width) = draws.samples.shape[1], weights.bias.shape[1:]
     for number in range(begin, end):
         run, item = number // samples, number % samples
-        scratch.states[:] = 0
-        scratch.read_states[:] = 0
-        kept.totals[run, item] = 0
-        kept.averaged[run, item] = 0
+        _begin_sample(scratch)
+        clear(kept.totals, number * layers * width, (number + 1) * layers * width)
+        clear(kept.averaged, number * width, (number + 1) * width)
         prepare_columns(draws, run, item, scratch.columns)
         length = draws.lengths[run]
         for t0 in range(0, length, TILE):
@@ -176,14 +179,14 @@ def _top_error(of, weights, kept, errors, coefficients, gradients, scratch, run,
         return
     tile = scratch.read
     classes = tile.shape[1]
-    tile[:] = 0
-    tile[:steps] = errors.potentials[run, item, t0 : t0 + steps]
     number = run * samples + item
+    copy(errors.potentials, (number * kept.steps + t0) * classes, tile, steps)
     if of.neuron.kind == RELU:
         at = _layer_at(kept, scratch, True, number, layers - 1, layers, t0, width)
         multiply(kept.slopes, at, 1, width, tile, gradients.read, width, steps, True)
     else:
         integrator_adjoint(of.neuron, tile, steps, scratch.read_states, 0, classes)
+        clear(tile, steps * classes, _round_up(steps) * classes)
         at = _pattern_at(kept, number, layers - 1, layers, t0, width)
         add_outer_spikes(kept.patterns, at, tile, scratch.sums, gradients.read, steps)
     add_over_time(tile, steps, gradients.read_bias)
@@ -205,19 +208,16 @@ def _backward_layer(of, weights, kept, gradients, scratch, tile, below, run, num
 
 
 @jit
-def backward(
-    of, weights, events, draws, kept, errors, coefficients, gradients, scratch, run, begin, end
-):
+def backward(of, weights, events, draws, kept, errors, coefficients, gradients, scratch, run, begin, end):
     """The way back of the samples begin ... end-1 of one run; their gradients replace what `gradients` held."""
     samples, (layers, width) = draws.samples.shape[1], weights.bias.shape[1:]
-    for array in (gradients.bias, gradients.read):
-        array[:] = 0
-    gradients.first[:] = 0
-    gradients.hidden[:] = 0
-    gradients.read_bias[:] = 0
+    clear(gradients.first, 0, gradients.first.size)
+    clear(gradients.hidden, 0, gradients.hidden.size)
+    clear(gradients.bias, 0, gradients.bias.size)
+    clear(gradients.read, 0, gradients.read.size)
+    clear(gradients.read_bias, 0, gradients.read_bias.size)
     for item in range(begin, end):
-        scratch.states[:] = 0
-        scratch.read_states[:] = 0
+        _begin_sample(scratch)
         prepare_columns(draws, run, item, scratch.columns)
         number, length = run * samples + item, draws.lengths[run]
         for t0 in range((length - 1) // TILE * TILE, -1, -TILE):
@@ -230,7 +230,7 @@ def backward(
                 first = _layer_at(kept, scratch, True, number, layer, layers, t0, width)
                 states, constant = scratch.states[layer], errors.constant[run, layer]
                 neuron_adjoint(of.neuron, t0, tile, steps, states, kept.slopes, first, constant, 0, width)
-                tile[steps : _round_up(steps)] = 0
+                clear(tile, steps * width, _round_up(steps) * width)
                 add_over_time(tile, steps, gradients.bias[layer])
                 if layer > 0:
                     _backward_layer(
@@ -239,6 +239,4 @@ def backward(
                     tile, below = below, tile
                 else:
                     columns = scratch.columns
-                    add_event_gradient(
-                        events, draws, run, item, t0, steps, columns, gradients.first, tile
-                    )
+                    add_event_gradient(events, draws, run, item, t0, steps, columns, gradients.first, tile)

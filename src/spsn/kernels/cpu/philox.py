@@ -12,7 +12,9 @@ from spsn.compiled import jit
 from spsn.kernels.cpu.simd import LANES, lane_numbers, splat_words, store, uniforms_of
 from spsn.noise import M0, M1, ROUNDS, W0, W1
 
-Address = namedtuple("Address", "seed purpose step epoch")  # of a pass; the layer and the element come with it
+Address = namedtuple(
+    "Address", "seed purpose step epoch"
+)  # of a pass; the layer and the element come with it
 
 
 @jit

@@ -14,7 +14,19 @@ Shapes: a tile has up to `TILE` time steps; widths are multiples of `LANES`, fil
 """
 
 from spsn.compiled import jit
-from spsn.kernels.cpu.simd import LANES, WIDE, fma, load, load_wide, splat, splat_wide, store
+from spsn.kernels.cpu.simd import (
+    LANES,
+    WIDE,
+    byte_at,
+    fma,
+    load,
+    load_wide,
+    splat,
+    splat_at,
+    splat_wide,
+    splat_wide_at,
+    store,
+)
 
 TILE = 64  # time steps: a tile of 128 neurons takes 32 KiB
 GROUP = 4  # spikes in a pattern
@@ -93,7 +105,6 @@ def add_outer_spikes(patterns, first, gradient, sums, out, steps):
     """
     inputs, outputs = out.shape
     groups = (steps + GROUP - 1) // GROUP
-    flat = patterns.reshape(-1)
     for column in range(0, outputs, LANES):
         for q in range(groups):
             row = q * GROUP * outputs + column
@@ -101,22 +112,31 @@ def add_outer_spikes(patterns, first, gradient, sums, out, steps):
                 sums, q * TABLE, load(gradient, row), load(gradient, row + outputs),
                 load(gradient, row + 2 * outputs), load(gradient, row + 3 * outputs),
             )  # fmt: skip
-        for n in range(0, inputs, 4):
+        for n in range(0, inputs, 8):  # eight sums at once hide the latency of an addition
             at = n * outputs + column
             a, b = load(out, at), load(out, at + outputs)
             c, d = load(out, at + 2 * outputs), load(out, at + 3 * outputs)
-            p = first + n
-            for q in range(groups):
-                table = q * TABLE
-                a = a + load(sums, table + int(flat[p]))
-                b = b + load(sums, table + int(flat[p + 1]))
-                c = c + load(sums, table + int(flat[p + 2]))
-                d = d + load(sums, table + int(flat[p + 3]))
-                p += inputs
+            e, f = load(out, at + 4 * outputs), load(out, at + 5 * outputs)
+            g, h = load(out, at + 6 * outputs), load(out, at + 7 * outputs)
+            p, table = first + n, 0
+            for _ in range(groups):
+                a = a + load(sums, table + byte_at(patterns, p))
+                b = b + load(sums, table + byte_at(patterns, p + 1))
+                c = c + load(sums, table + byte_at(patterns, p + 2))
+                d = d + load(sums, table + byte_at(patterns, p + 3))
+                e = e + load(sums, table + byte_at(patterns, p + 4))
+                f = f + load(sums, table + byte_at(patterns, p + 5))
+                g = g + load(sums, table + byte_at(patterns, p + 6))
+                h = h + load(sums, table + byte_at(patterns, p + 7))
+                p, table = p + inputs, table + TABLE
             store(out, at, a)
             store(out, at + outputs, b)
             store(out, at + 2 * outputs, c)
             store(out, at + 3 * outputs, d)
+            store(out, at + 4 * outputs, e)
+            store(out, at + 5 * outputs, f)
+            store(out, at + 6 * outputs, g)
+            store(out, at + 7 * outputs, h)
 
 
 @jit
@@ -127,7 +147,6 @@ def multiply(a, first, row_stride, inner_stride, b, out, rows, inner, accumulate
     Four rows at a time: `a` and `out` have room for `rows` rounded up to a multiple of 4.
     """
     columns = out.shape[1]
-    flat = a.reshape(-1)
     wide = columns - columns % WIDE
     for column in range(0, wide, WIDE):
         for i in range(0, rows, 4):
@@ -140,10 +159,10 @@ def multiply(a, first, row_stride, inner_stride, b, out, rows, inner, accumulate
             p = first + i * row_stride
             for k in range(inner):
                 row = load_wide(b, k * columns + column)
-                y0 = fma(splat_wide(flat[p]), row, y0)
-                y1 = fma(splat_wide(flat[p + row_stride]), row, y1)
-                y2 = fma(splat_wide(flat[p + 2 * row_stride]), row, y2)
-                y3 = fma(splat_wide(flat[p + 3 * row_stride]), row, y3)
+                y0 = fma(splat_wide_at(a, p), row, y0)
+                y1 = fma(splat_wide_at(a, p + row_stride), row, y1)
+                y2 = fma(splat_wide_at(a, p + 2 * row_stride), row, y2)
+                y3 = fma(splat_wide_at(a, p + 3 * row_stride), row, y3)
                 p += inner_stride
             store(out, at, y0)
             store(out, at + columns, y1)
@@ -155,6 +174,6 @@ def multiply(a, first, row_stride, inner_stride, b, out, rows, inner, accumulate
             y = load(out, at) if accumulate else splat(0.0)
             p = first + i * row_stride
             for k in range(inner):
-                y = fma(splat(flat[p]), load(b, k * columns + column), y)
+                y = fma(splat_at(a, p), load(b, k * columns + column), y)
                 p += inner_stride
             store(out, at, y)

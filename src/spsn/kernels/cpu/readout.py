@@ -1,6 +1,6 @@
 """Leaky integrators that do not fire, on tiles: the readout of a loss over time, and the filter alone.
 
-    i[t] = alpha i[t-1] + x[t]        u[t] = beta u[t-1] + (1-beta) i[t]
+i[t] = alpha i[t-1] + x[t]        u[t] = beta u[t-1] + (1-beta) i[t]
 """
 
 from spsn.compiled import jit

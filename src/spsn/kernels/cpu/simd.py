@@ -86,6 +86,37 @@ load = _loader(FLOATS)
 load_wide = _loader(WIDE_FLOATS)
 
 
+def _broadcaster(vector: VectorType):
+    def splat_at(typingctx, array, index):
+        def codegen(context, builder, signature, arguments):
+            array_type, index_type = signature.args
+            at = context.cast(builder, arguments[1], index_type, types.intp)
+            element = ir.FloatType()
+            number = builder.load(_pointer(context, builder, array_type, arguments[0], at, element), align=4)
+            return _broadcast(builder, number, _llvm(context, vector))
+
+        return vector(array, index), codegen
+
+    return intrinsic(splat_at)
+
+
+splat_at = _broadcaster(FLOATS)
+splat_wide_at = _broadcaster(WIDE_FLOATS)
+
+
+@intrinsic
+def byte_at(typingctx, array, index):
+    """array.flat[index] of an array of uint8."""
+
+    def codegen(context, builder, signature, arguments):
+        array_type, index_type = signature.args
+        at = context.cast(builder, arguments[1], index_type, types.intp)
+        pointer = _pointer(context, builder, array_type, arguments[0], at, ir.IntType(8))
+        return builder.zext(builder.load(pointer, align=1), ir.IntType(64))
+
+    return types.intp(array, index), codegen
+
+
 @intrinsic
 def store(typingctx, array, index, value):
     """array.flat[index : index + lanes] = value."""
