@@ -110,8 +110,11 @@ class Engine:
         address: NoiseAddress,
         keep: bool,
     ) -> Kept:
-        """Simulate the batch. parameters: weight (S, out, in) and bias (S, out) of every layer in turn, the
-        readout's only where it runs over time; coefficients (S, T): c[t] of the averaged readout by own steps.
+        """Simulate the batch.
+
+        parameters: weight (S, out, in) and bias (S, out) of every layer in turn, the readout's only where it
+        runs over time; coefficients (S, T): c[t] of the averaged readout by a run's own steps; keep: what
+        the way back needs.
         """
         self.passes += 1
         self._load(parameters)
@@ -142,7 +145,7 @@ class Engine:
     ) -> list[np.ndarray]:
         """Gradients in the order of the parameters of `forward`, from those of what it gave.
 
-        averaged (S, B, W), potentials (S, B, T, C) or empty, constant (S, L, W): dL/ds at every step alike.
+        averaged (S, B, W), potentials (S, B, T, C) filled up to whole vectors or empty, constant (S, L, W): dL/ds at every step alike.
         """
         of, events, draws, kept, coefficients = self._last
         errors = Errors(averaged, potentials, constant)

@@ -32,11 +32,11 @@ from spsn.kernels.cpu.readout import integrate_tile
 from spsn.kernels.cpu.simd import LANES, load, splat, store
 from spsn.kernels.cpu.tiles import add_over_time, add_to_rows, clear, copy
 
-# One pass of a stack: the neuron, (S,) seeds and the rest of the noise's address, whether the gradient will be
-# wanted, whether the readout runs over time (else only its mean is wanted, from the `averaged` spikes).
+# One pass of a stack: the neuron, (S,) seeds and the rest of the noise's address, whether the gradient will
+# be wanted, whether the readout runs over time (else its mean alone is wanted, from the `averaged` spikes).
 Pass = namedtuple("Pass", "neuron seeds purpose step epoch keep over_time")
-# Parameters. first (S, 700, W); hidden (S, L-1, in, out) and its `sums`; back (S, L-1, out, in); bias (S, L, W);
-# read, read_sums, read_back, read_bias: the same of the readout. What a model does not need is empty.
+# Parameters. first (S, 700, W); hidden (S, L-1, in, out), its `sums`, and back (S, L-1, out, in); bias
+# (S, L, W); read, read_sums, read_back, read_bias: the same of the readout. What a model does not need is empty.
 Weights = namedtuple("Weights", "first hidden sums back bias read read_sums read_back read_bias")
 # What the way forward leaves. Flat: slopes (S, B, L, T, W), patterns (S, B, L, T / 4, W) uint8. Then totals
 # (S, B, L, W): sum_t s; averaged (S, B, W): sum_t c[t] s[t] of the last layer; potentials (S, B, T, C).
@@ -46,7 +46,8 @@ Errors = namedtuple("Errors", "averaged potentials constant")
 # Gradients of the parameters of one group of samples: first (700, W), hidden (L-1, in, out), bias (L, W),
 # read (in, C), read_bias (C,).
 Gradients = namedtuple("Gradients", "first hidden bias read read_bias")
-# A worker's own: two tiles, the readout's tile, masks (L, TILE, W / 16), states (L, 2, W), readout's (2, C), ...
+# A worker's own: two tiles, the readout's tile, masks (L, TILE, W / 16), states (L, 2, W) and the readout's
+# (2, C), room for a tile's uniforms and for tables of sums, the columns of a sample's channels, its number.
 Scratch = namedtuple("Scratch", "tile other read masks states read_states uniforms sums columns slot")
 
 
@@ -169,7 +170,7 @@ def forward(of, weights, events, draws, kept, coefficients, size, scratch, begin
 
 @jit
 def _top_error(of, weights, kept, errors, coefficients, gradients, scratch, run, item, samples, t0, steps):
-    """scratch.tile: dL/ds of the last hidden layer; adds to the readout's gradients where it runs over time."""
+    """scratch.tile: dL/ds of the last hidden layer; a readout over time adds to its own gradients."""
     layers, width = weights.bias.shape[1:]
     if not of.over_time:
         for t in range(steps):
@@ -209,7 +210,7 @@ def _backward_layer(of, weights, kept, gradients, scratch, tile, below, run, num
 
 @jit
 def backward(of, weights, events, draws, kept, errors, coefficients, gradients, scratch, run, begin, end):
-    """The way back of the samples begin ... end-1 of one run; their gradients replace what `gradients` held."""
+    """The way back of the samples begin ... end-1 of one run; `gradients` holds theirs alone afterwards."""
     samples, (layers, width) = draws.samples.shape[1], weights.bias.shape[1:]
     clear(gradients.first, 0, gradients.first.size)
     clear(gradients.hidden, 0, gradients.hidden.size)

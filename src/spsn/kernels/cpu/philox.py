@@ -34,7 +34,7 @@ def _block(c0, c1, c2, c3, k0, k1):
 
 @jit
 def fill_uniforms(out, address, layer, element, first, steps):
-    """out[16 t + n]: the uniform of neuron `element` + n at time step `first` + t; `first` is a multiple of 4.
+    """out[16 t + n]: the uniform of neuron `element` + n at time step `first` + t, `first` a multiple of 4.
 
     Whole groups of four steps are filled: `out` has room for `steps` rounded up to one.
     """

@@ -4,7 +4,7 @@ Spikes are 0 or 1, so a product with them is a sum of rows. Four rows have sixte
 made ahead, a pattern of four spikes costs one addition in place of four:
 
     forward    y[t] = sum_g sums[g][pattern of the neurons 4g ... 4g+3 at t]              sums of weight rows
-    gradient   dW[n] += sum_q sums[q][pattern of neuron n in the steps 4q ... 4q+3]       sums of gradient rows
+    gradient   dW[n] += sum_q sums[q][pattern of neuron n in the steps 4q ... 4q+3]      sums of gradient rows
 
 (Arlazarov, Dinic, Kronrod and Faradzhev 1970, "the method of four Russians".) The sums are exact up to the
 rounding of their additions. What is not binary - the gradient that a layer hands down, the outputs of the
@@ -100,8 +100,8 @@ def add_spikes(masks, sums, bias, out, steps):
 def add_outer_spikes(patterns, first, gradient, sums, out, steps):
     """out (in, out) += sum_t s[t]^T gradient[t] for spikes s in `patterns` from the flat index `first` on.
 
-    patterns (..., in) uint8: a row is four time steps, 16 times the pattern; gradient (TILE, out), 0 after the
-    last step; sums: scratch of TILE / 4 tables.
+    patterns (..., in) uint8: a row is four time steps, 16 times the pattern; gradient (TILE, out), 0 after
+    the last step; sums: scratch of TILE / 4 tables.
     """
     inputs, outputs = out.shape
     groups = (steps + GROUP - 1) // GROUP
