@@ -145,7 +145,8 @@ class Engine:
     ) -> list[np.ndarray]:
         """Gradients in the order of the parameters of `forward`, from those of what it gave.
 
-        averaged (S, B, W), potentials (S, B, T, C) filled up to whole vectors or empty, constant (S, L, W): dL/ds at every step alike.
+        averaged (S, B, W), potentials (S, B, T, C) filled up to whole vectors or empty, constant (S, L, W):
+        dL/ds at every step alike.
         """
         of, events, draws, kept, coefficients = self._last
         errors = Errors(averaged, potentials, constant)

@@ -36,7 +36,7 @@ from spsn.kernels.cpu.tiles import add_over_time, add_to_rows, clear, copy
 # be wanted, whether the readout runs over time (else its mean alone is wanted, from the `averaged` spikes).
 Pass = namedtuple("Pass", "neuron seeds purpose step epoch keep over_time")
 # Parameters. first (S, 700, W); hidden (S, L-1, in, out), its `sums`, and back (S, L-1, out, in); bias
-# (S, L, W); read, read_sums, read_back, read_bias: the same of the readout. What a model does not need is empty.
+# (S, L, W); read, read_sums, read_back, read_bias: the same of the readout. What is not needed is empty.
 Weights = namedtuple("Weights", "first hidden sums back bias read read_sums read_back read_bias")
 # What the way forward leaves. Flat: slopes (S, B, L, T, W), patterns (S, B, L, T / 4, W) uint8. Then totals
 # (S, B, L, W): sum_t s; averaged (S, B, W): sum_t c[t] s[t] of the last layer; potentials (S, B, T, C).
