@@ -1,13 +1,14 @@
 # make demo     everything on a small scale, from data to results/demo/report/report.pdf
 # make paper    the paper's own grid, to results/paper/report/report.pdf (a GPU is wanted)
 # make test     the tests
+# make peers    the LIF network in other libraries, in an environment of its own, against this package's
 #
 # Each first makes .venv with all that is needed; a second call finds it there and installs nothing.
 
 CONFIG ?= config/demo.yaml
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo paper test setup tex lint lock
+.PHONY: demo paper test peers setup tex lint lock
 .NOTPARALLEL:
 
 demo: tex setup
@@ -21,6 +22,11 @@ paper: tex setup
 test: setup
 	@tools/setup.sh tex || echo "Without TeX, the tests that typeset the report are skipped."
 	.venv/bin/python -m pytest $(ARGS)
+
+peers: setup
+	@tools/peers.sh
+	.venv/bin/python -m benchmarks.peers --output benchmarks/records/cpu-peers.json
+	.venv/bin/python -m benchmarks.peers --draw benchmarks/records/cpu-peers.json
 
 setup:
 	@tools/setup.sh python

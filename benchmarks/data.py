@@ -14,7 +14,7 @@ from spsn.data.batches import Batches
 from spsn.data.events import EventStore
 from spsn.processes import keep_memory
 from spsn.settings import Augmentation
-from spsn.timing.benchmark import begin, finish, parser
+from spsn.timing.benchmark import begin, finish, parser, run
 from spsn.timing.measure import measure
 from spsn.timing.random_store import LONGEST, SAMPLES, SPIKES, random_spikes
 
@@ -82,4 +82,4 @@ def _store(options) -> tuple[EventStore, dict]:
 
 if __name__ == "__main__":
     keep_memory()  # as every command of `spsn` that trains or measures
-    main()
+    run(main)

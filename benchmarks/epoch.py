@@ -16,10 +16,11 @@ from spsn.devices import lease
 from spsn.grid import RunSettings
 from spsn.memory import peak_bytes, release, reset_peak
 from spsn.processes import keep_memory
-from spsn.timing.benchmark import begin, chosen, finish, parser
+from spsn.timing.benchmark import begin, chosen, finish, parser, run
 from spsn.timing.epoch import epoch_rows
 from spsn.timing.networks import TRAINERS
 from spsn.timing.random_store import SAMPLES, SPIKES, random_store
+from spsn.timing.steps import table_one
 from spsn.timing.study import device_name
 
 
@@ -46,7 +47,7 @@ def main() -> None:
     else:
         store = random_store(options.samples, options.spikes, 0, options.time_step_ms)
     with lease(options.device) as device:
-        points = [_point(options, store, *name, device) for name in chosen(options, TRAINERS)]
+        points = [_point(options, store, *name, device) for name in chosen(options, TRAINERS, device)]
         last = points[-1]
         what = f"training epoch, {last['model']} {last['implementation']}"
         data = {"data": str(options.events or "random spikes"), "samples": len(store)}
@@ -61,8 +62,8 @@ def _point(
     held = reset_peak(device)
     measure = {"count": options.batches, "budget_seconds": options.seconds_per_point}
     named = {"implementations": [implementation], "device_name": device_name(device)}
-    run = _run(options, store, model)
-    rows = [epoch_rows([run], store, device, **measure, **named)[0] for _ in range(options.repeats)]
+    settings = _run(options, store, model)
+    rows = [epoch_rows([settings], store, device, **measure, **named)[0] for _ in range(options.repeats)]
     seconds = [row.seconds_per_epoch for row in rows if row.seconds_per_epoch is not None]
     return {
         **asdict(rows[0]),
@@ -74,34 +75,22 @@ def _point(
 
 def _run(options, store: EventStore, model: str) -> RunSettings:
     """The network of Table I on this data."""
-    return RunSettings(
-        experiment="timing",
-        model=model,
-        condition="basic" if options.plain_data else "augmented",
-        seed=0,
+    return table_one(
+        model,
+        store,
         dataset=str(options.events or "random"),
-        classes=len(store.classes),
-        train_digest="",
-        test_digest="",
+        condition="basic" if options.plain_data else "augmented",
+        shift=0.0 if options.plain_data else 0.1,
+        scale=0.0 if options.plain_data else 0.3,
         hidden_layers=options.hidden_layers,
         hidden_size=options.hidden_size,
         tau_mem=options.tau,
         tau_syn=options.tau,
-        threshold=1.0,
-        time_step=store.time_step_ms / 1000.0,
-        lif_reset="code",
-        loss_mode="mean",
-        rate_threshold=None,
-        shift=0.0 if options.plain_data else 0.1,
-        scale=0.0 if options.plain_data else 0.3,
-        epochs=1,
         batch_size=options.batch_size,
-        learning_rate=1e-3,
-        backend="torch",
         threads=options.threads,
     )
 
 
 if __name__ == "__main__":
     keep_memory()  # as every command of `spsn` that trains or measures
-    main()
+    run(main)

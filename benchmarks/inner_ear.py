@@ -18,7 +18,7 @@ from spsn.data.inner_ear import SAMPLE_RATE, hear
 from spsn.data.speech import speak
 from spsn.data.utterances import plan
 from spsn.memory import peak_bytes, reset_peak
-from spsn.timing.benchmark import begin, finish, parser
+from spsn.timing.benchmark import begin, finish, parser, run
 
 ORIGINAL = {"seconds": 203.0, "sound_seconds": 0.57, "measured": "elsewhere, on another machine"}
 TARGET = 800.0  # times faster than that
@@ -86,4 +86,4 @@ def _compile() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

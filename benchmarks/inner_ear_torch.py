@@ -20,7 +20,7 @@ from spsn.data.speech import speak, trim
 from spsn.data.utterances import plan
 from spsn.devices import lease
 from spsn.memory import peak_bytes, reset_peak
-from spsn.timing.benchmark import begin, finish, parser
+from spsn.timing.benchmark import begin, finish, parser, run
 
 
 def main() -> None:
@@ -79,4 +79,4 @@ def _shared(ours: list, theirs: list) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -13,7 +13,7 @@ import torch
 from spsn.devices import lease
 from spsn.processes import keep_memory
 from spsn.settings import NetworkSettings, SequenceLengthTiming
-from spsn.timing.benchmark import begin, chosen, finish, parser
+from spsn.timing.benchmark import begin, chosen, finish, parser, run
 from spsn.timing.layers import LAYERS
 from spsn.timing.measure import Measurement
 from spsn.timing.sequence_length import DENSITY, length_rows, measure_lengths
@@ -39,7 +39,7 @@ def main() -> None:
     timing = SequenceLengthTiming(tuple(options.lengths), options.repeats, *sizes, options.seconds_per_point)
     network = NetworkSettings(1, options.neurons, options.tau, options.tau, 1.0, options.time_step)
     with lease(options.device) as device:
-        found = measure_lengths(timing, network, device, names=chosen(options, LAYERS))
+        found = measure_lengths(timing, network, device, names=chosen(options, LAYERS, device))
         points = [_point(t, *name, m) for t, of in sorted(found.items()) for name, m in of.items()]
         if options.csv:
             write_rows(length_rows(found, timing, device_name(device)), options.csv)
@@ -70,4 +70,4 @@ def _point(steps: int, model: str, implementation: str, m: Measurement) -> dict[
 
 if __name__ == "__main__":
     keep_memory()  # as every command of `spsn` that trains or measures
-    main()
+    run(main)

@@ -170,7 +170,7 @@ def runs(settings: Settings) -> pd.DataFrame:
                     "batch_size": block.training.batch_size,
                     "time_step": block.network.time_step, "dataset": settings.dataset_name, "classes": 20,
                     "epoch_seconds": 1.25, "test_seconds": 0.5, "peak_bytes": 10**9, "device": "cpu",
-                    "backend": "torch",
+                    "backend": "fused",
                     "threads": 1,
                 }
             )  # fmt: skip
@@ -183,6 +183,7 @@ def epochs() -> pd.DataFrame:
     seconds = {
         ("lif", "paper"): 96.0, ("lif", "unbind"): 12.0, ("lif", "torch"): 10.0, ("spsn-sb", "paper"): 6.0,
         ("spsn-sb", "torch"): 3.0, ("spsn-gs", "torch"): 4.0, ("non-spiking", "torch"): None,
+        ("lif", "fused"): 3.0, ("spsn-sb", "fused"): 2.5,
     }  # fmt: skip
     return pd.DataFrame(
         [
@@ -203,6 +204,7 @@ def lengths(device: str = "cpu") -> pd.DataFrame:
     laws = {
         ("lif", "paper"): lambda t: 1e-5 * t**2, ("lif", "unbind"): lambda t: 2e-3 * t,
         ("spsn-sb", "paper"): lambda t: 1e-4 * t, ("spsn-sb", "torch"): lambda t: 5e-5 * t,
+        ("lif", "fused"): lambda t: 3e-6 * t, ("spsn-sb", "fused"): lambda t: 2e-6 * t,
     }  # fmt: skip
     lines = []
     for ((model, way), law), t, repeat in product(laws.items(), (100, 1000, 2000), range(3)):

@@ -83,11 +83,14 @@ def complete(table: pd.DataFrame) -> pd.DataFrame:
 
 def epochs(slow: bool = True) -> pd.DataFrame:
     """A table like `timing/epoch.csv`; with `slow` the paper's LIF was too slow to measure."""
-    ways = [("paper", 95.0), ("unbind", 12.0), ("torch", 11.0)]
+    ways = [("paper", 95.0), ("unbind", 12.0), ("torch", 11.0), ("fused", 1.3)]
     table = pd.DataFrame(
         [("lif", *way) for way in ways]
-        + [("spsn-sb", "paper", 6.5), ("spsn-sb", "torch", 3.1)]
-        + [("spsn-gs", "paper", 7.2), ("spsn-gs", "torch", 3.4), ("non-spiking", "torch", 1.4)],
+        + [("spsn-sb", "paper", 6.5), ("spsn-sb", "torch", 3.1), ("spsn-sb", "fused", 0.9)]
+        + [("spsn-gs", "paper", 7.2), ("spsn-gs", "torch", 3.4), ("spsn-gs", "fused", 1.0)]
+        + [
+            ("non-spiking", way, seconds) for way, seconds in (("paper", 5.0), ("torch", 1.4), ("fused", 0.6))
+        ],
         columns=["model", "implementation", "seconds_per_epoch"],
     )
     absent = (table.model == "lif") & (table.implementation == "paper") & slow
@@ -103,6 +106,8 @@ LAWS = {
     ("lif", "torch"): lambda t: 2.0e-4 * t,
     ("spsn-sb", "paper"): lambda t: 4e-3 + 4e-5 * t,
     ("spsn-sb", "torch"): lambda t: 2e-3 + 1.5e-5 * t,
+    ("lif", "fused"): lambda t: 4e-6 * t,
+    ("spsn-sb", "fused"): lambda t: 3e-6 * t,
 }
 
 

@@ -14,8 +14,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from spsn.devices import lease, make_deterministic
-from spsn.errors import SpsnError
+from spsn.devices import backend_for, backend_on, lease, make_deterministic
+from spsn.errors import SettingsError, SpsnError
+from spsn.settings import Execution
 
 # A process that leases one of two devices, says which, and holds it until it is killed.
 HOLDER = """
@@ -184,3 +185,20 @@ def test_a_choice_of_cublas_workspace_is_respected(restored, monkeypatch):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     make_deterministic(torch.device("cuda", 0))
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda"])
+@pytest.mark.parametrize("gpu", [False, True])
+def test_the_backend_is_the_fused_one_where_the_lease_gives_a_cpu(monkeypatch, device, gpu):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    expected = "torch" if gpu and device != "cpu" else "fused"
+    assert backend_for(Execution(device=device)) == expected
+    assert backend_for(Execution(device=device, backend="torch")) == "torch"
+
+
+def test_the_fused_backend_is_refused_on_a_gpu_with_the_key_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(SettingsError, match=r"execution\.backend is 'fused'.*not on cuda"):
+        backend_for(Execution(backend="fused"))
+    assert backend_for(Execution(backend="fused", device="cpu")) == "fused"
+    assert backend_on("torch", "cuda:1") == backend_on("auto", torch.device("cuda", 1)) == "torch"

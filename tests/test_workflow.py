@@ -19,6 +19,7 @@ from spsn.settings import load
 # What the training imports without its results depending on it, and the data layer, which digests stand for.
 HARMLESS = {
     "checkpoints.py",
+    "compile_cache.py",
     "data/__init__.py",
     "data/checks.py",
     "data/events.py",
@@ -212,7 +213,8 @@ def test_training_names_every_module_that_it_imports():
         [sys.executable, "-c", LOADED], env=environment(ROOT), stdout=subprocess.PIPE, text=True, check=True
     )
     found = {str(Path(path).relative_to(sources.PACKAGE)) for path in loaded.stdout.split()}
-    assert found - HARMLESS == set(sources.TRAINING)
+    assert found - HARMLESS <= set(sources.TRAINING)
+    assert all(name.startswith("kernels/") for name in set(sources.TRAINING) - found)  # taken as a whole
 
 
 def test_snakemakes_own_lint_and_format_are_clean():

@@ -90,7 +90,24 @@ def robustness(options: Options) -> None:
     configured = load(options.settings)
     out = options.out_trials, options.out_test_set
     with lease(configured.execution.device) as device:
+        _use_threads(configured.execution, device)
         study(configured, _store(options.test), options.results, *out, device=device)
+
+
+def _use_threads(execution, device) -> None:
+    from spsn import threads
+    from spsn.devices import backend_for
+
+    threads.use(backend_for(execution), execution.threads, device)
+
+
+def _use_all_threads() -> None:
+    """As many threads as torch finds cores, for networks whose settings say nothing of it."""
+    import torch
+
+    from spsn import threads
+
+    threads.use("fused", torch.get_num_threads())
 
 
 def evaluate(options: Options) -> None:
@@ -99,6 +116,7 @@ def evaluate(options: Options) -> None:
     from spsn.published import load_published
     from spsn.weights import evaluate_weights
 
+    _use_all_threads()
     published = options.weights.suffix == ".pt"
     weights = load_published(options.weights, sizes=None) if published else load_weights(options.weights)
     found = evaluate_weights(weights, options.model, _store(options.test), options.trials)
@@ -133,6 +151,7 @@ def _golden(folder: Path, options: Options) -> str:
     from spsn.progress import Counter
     from spsn.replication.golden_table import golden_table, read_published, readable
 
+    _use_all_threads()
     authors = read_published(options.published)
     spikes = check_split(read_split(options.test), options.test)
     samples, classes = len(spikes), len(spikes.class_names)
@@ -158,6 +177,7 @@ def golden(options: Options) -> None:
     configured, store = load(options.settings), _store(options.test)
     out = options.out_passes, options.out_about
     with lease(configured.execution.device) as device:
+        _use_threads(configured.execution, device)
         counter = Counter("published weights")
         golden_study(configured, options.weights, store, *out, device=device, progress=counter)
 

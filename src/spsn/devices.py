@@ -1,4 +1,6 @@
-"""Which device a job may use. Several jobs on one machine share its GPUs by file locks, one a device."""
+"""Which device a job may use, and by which backend it computes there. Several jobs on one machine share its
+GPUs by file locks, one a device.
+"""
 
 import fcntl
 import logging
@@ -11,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from spsn.errors import SpsnError
+from spsn.errors import SettingsError, SpsnError
+from spsn.settings import Backend, Execution
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,34 @@ def lease(requested: str) -> Iterator[torch.device]:
     with file:
         torch.cuda.set_device(index)
         yield torch.device("cuda", index)
+
+
+def backend_for(execution: Execution) -> Backend:
+    """The forms by which to compute on the device that `lease` would give.
+
+    Raises `SettingsError` where `execution.backend` asks for forms that this device does not have.
+    """
+    on_gpu = execution.device != "cpu" and torch.cuda.is_available()
+    return backend_on(execution.backend, "cuda" if on_gpu else "cpu")
+
+
+def backend_on(wanted: str, device: torch.device | str) -> Backend:
+    """What `execution.backend` means on a device: "auto" is "fused" on a CPU, "torch" elsewhere.
+
+    Raises `SettingsError` for "fused" on another device than a CPU.
+    """
+    kind = torch.device(device).type
+    if wanted == "fused" and not has_fused(device):
+        raise SettingsError(
+            f"configuration: execution.backend is 'fused', which computes on a CPU only, not on {kind}; set "
+            "it to 'auto' or 'torch', or execution.device to 'cpu'"
+        )
+    return ("fused" if has_fused(device) else "torch") if wanted == "auto" else wanted
+
+
+def has_fused(device: torch.device | str) -> bool:
+    """Whether there are fused forms for a device."""
+    return torch.device(device).type == "cpu"
 
 
 def make_deterministic(device: torch.device) -> None:

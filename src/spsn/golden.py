@@ -61,7 +61,8 @@ def golden_study(
     rows = []
     if reason is None:
         trials = settings.golden.trials
-        options = {"trials": trials, "device": device, "progress": progress}
+        how = {"backend": settings.execution.backend, "device": device}
+        options = {"trials": trials, "progress": progress, **how}
         rows = evaluate_published(weights["folder"], store, shd=settings.is_part_of_shd, **options)
     write_rows(rows, out_passes, COLUMNS)
     made = {
@@ -97,6 +98,7 @@ def evaluate_published(
     shd: bool = False,
     trials: int = 10,
     batch_size: int = BATCH,
+    backend: str = "auto",
     device: torch.device | str = "cpu",
     files: Sequence[PublishedFile] = FILES,
     progress: Callable[[int, int], None] | None = None,
@@ -105,7 +107,8 @@ def evaluate_published(
 
     Networks without noise pass once, the others `trials` times with new noise. `folder` holds the files as
     the authors' `outputs/` does; `shd`: the samples are SHD's. Rates are spikes per ms of each hidden layer,
-    None for the non-spiking network. `progress(done, total)` counts passes. Raises DataError for files that
+    None for the non-spiking network. `backend` as `execution.backend`. `progress(done, total)` counts passes.
+    Raises DataError for files that
     are not the published ones and for words that are not SHD's, SettingsError for steps other than 1 ms.
     """
     if abs(store.time_step_ms - 1000 * PUBLISHED_STEP) > 1e-9:
@@ -119,7 +122,7 @@ def evaluate_published(
     rows: list[dict[str, Any]] = []
     for file, passes in plan:
         weights = load_published(Path(folder).expanduser() / file.path)
-        network = network_of(weights, file.model, store, batch_size).to(device)
+        network = network_of(weights, file.model, store, batch_size, backend=backend, device=device)
         for trial in range(passes):
             rows.append(_pass(file, network, store, labels, trial))
             if progress is not None:

@@ -7,7 +7,7 @@ run: one network, one setting, one seed.   block: the runs of one model and cond
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from spsn.settings import LossMode, Model, NetworkSettings, Settings, TrainingSettings
+from spsn.settings import Backend, LossMode, Model, NetworkSettings, Settings, TrainingSettings
 
 PUBLISHED_STEP = 0.001  # s: the authors trained on steps of 1 ms
 TRAINED = ("accuracy", "regularization", "loss_mode")
@@ -43,7 +43,7 @@ class RunSettings:
     epochs: int
     batch_size: int
     learning_rate: float
-    backend: str
+    backend: Backend
     threads: int
 
 
@@ -124,9 +124,20 @@ def find_block(settings: Settings, name: str, seeds: tuple[int, ...]) -> Block:
 
 
 def run_settings(
-    settings: Settings, block: Block, seed: int, *, classes: int, train_digest: str, test_digest: str
+    settings: Settings,
+    block: Block,
+    seed: int,
+    *,
+    classes: int,
+    train_digest: str,
+    test_digest: str,
+    backend: str | None = None,
 ) -> RunSettings:
-    """The settings of the run of `block` with `seed`."""
+    """The settings of the run of `block` with `seed`.
+
+    `backend` is what the configuration's means on the device at hand (`devices.backend_for`). Left out it
+    stays as configured, perhaps "auto": enough to tell one job from another, not to make a network.
+    """
     network, training, condition = block.network, block.training, block.condition
     augmentation = settings.augmentation
     return RunSettings(
@@ -152,7 +163,7 @@ def run_settings(
         epochs=training.epochs,
         batch_size=training.batch_size,
         learning_rate=training.learning_rate,
-        backend=settings.execution.backend,
+        backend=backend or settings.execution.backend,
         threads=settings.execution.threads,
     )
 

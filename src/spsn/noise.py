@@ -21,9 +21,10 @@ a neuron share one evaluation. A word w becomes the uniform ((w >> 9) + 1/2) / 2
 
 from enum import IntEnum
 
-import numba
 import numpy as np
 import torch
+
+from spsn.compiled import jit
 
 M0, M1 = 0xD2511F53, 0xCD9E8D57
 W0, W1 = 0x9E3779B9, 0xBB67AE85
@@ -42,7 +43,7 @@ class Purpose(IntEnum):
     TIMING = 7
 
 
-@numba.njit(inline="always")
+@jit(inline="always")
 def philox_block(c0, c1, c2, c3, k0, k1):
     """Ten rounds; arguments and the four results are uint32 words held in uint64."""
     mask = np.uint64(0xFFFFFFFF)
@@ -56,7 +57,7 @@ def philox_block(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-@numba.njit(cache=True, nogil=True)
+@jit
 def _fill_words(out, k0, k1, c2, c3):
     """out (samples, indices, per_sample) uint32: word index % 4 of block (element, index // 4)."""
     samples, indices, per_sample = out.shape
@@ -97,10 +98,17 @@ def uniforms(
     return to_uniform(out)
 
 
-@numba.vectorize([numba.float32(numba.uint32)], cache=True)
-def to_uniform(word):
-    """Words (uint32) as uniforms in (0, 1), exact in float32."""
-    return (np.float32(word >> np.uint32(9)) + np.float32(0.5)) * np.float32(2.0**-23)
+def to_uniform(words: np.ndarray) -> np.ndarray:
+    """Words (uint32, any shape) as uniforms in (0, 1), exact in float32."""
+    out = np.empty(words.shape, np.float32)
+    _fill_uniforms(np.ascontiguousarray(words).reshape(-1), out.reshape(-1))
+    return out
+
+
+@jit
+def _fill_uniforms(words, out):
+    for i in range(words.size):
+        out[i] = (np.float32(words[i] >> np.uint32(9)) + np.float32(0.5)) * np.float32(2.0**-23)
 
 
 def uniforms_torch(

@@ -5,12 +5,14 @@ Two questions: what the readout says when one sample is shown again and again, a
 whole test set the label changes between passes.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from spsn import devices
 from spsn.checkpoints import load_weights
 from spsn.data.events import EventStore
 from spsn.errors import DataError, SettingsError
@@ -19,7 +21,7 @@ from spsn.files import write_rows
 from spsn.grid import RunSettings
 from spsn.network import StackedNetwork
 from spsn.records import RunRecord, read_record
-from spsn.settings import Settings
+from spsn.settings import Backend, Settings
 
 IDENTITY = ("model", "condition", "seed", "sample", "true_label")
 TRIAL_COLUMNS = (*IDENTITY, "trial", "class", "class_name", "mean_potential", "predicted")
@@ -50,16 +52,20 @@ def study(
             raise DataError(
                 f"{path}: was tested on other spikes than the event store holds; run the workflow again"
             )
-        network = load_network(record, path.with_suffix(".safetensors")).to(device)
+        backend = devices.backend_on(settings.execution.backend, device)
+        network = load_network(record, path.with_suffix(".safetensors"), backend).to(device)
         trials += _trial_rows(network, store, wanted.sample, wanted.trials)
         test_set += _test_set_rows(network, store, wanted.trials)
     write_rows(trials, out_trials, TRIAL_COLUMNS)
     write_rows(test_set, out_test_set, TEST_SET_COLUMNS)
 
 
-def load_network(record: RunRecord, weights: Path) -> StackedNetwork:
-    """The trained network of a run record and its weights file."""
-    network = StackedNetwork(record.settings, [record.settings.seed])
+def load_network(record: RunRecord, weights: Path, backend: Backend | None = None) -> StackedNetwork:
+    """The trained network of a run record and its weights file, computed by `backend` (left out: the one that
+    trained it, which another device may not have).
+    """
+    settings = replace(record.settings, backend=backend or record.settings.backend)
+    network = StackedNetwork(settings, [settings.seed])
     network.load_run_state(0, load_weights(weights))
     return network
 

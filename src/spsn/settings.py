@@ -45,6 +45,7 @@ __all__ = [  # those that are defined elsewhere are settings like the others
 
 Model = Literal["lif", "spsn-sb", "spsn-gs", "non-spiking"]
 LossMode = Literal["mean", "max", "last"]
+Backend = Literal["torch", "fused"]
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,11 @@ class TrainingSettings:
 class Execution:
     """Where and how the work is done.
 
-    On a CPU only `backend` and `threads` can change a result's bits; on a GPU the stack's size can too.
+    `backend` "auto" is the fused form where there is one for the device (`devices.backend_on`). On a CPU only
+    `backend` and `threads` can change a result's bits; on a GPU the stack's size can too.
     """
 
-    backend: Literal["torch"] = "torch"
+    backend: Literal["auto", "fused", "torch"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 2
     seeds_per_block: int = 10

@@ -26,7 +26,15 @@ RECORDS = (
     "records.py",
     "settings.py",
 )
+
+
+def below(folder: str) -> tuple[str, ...]:
+    """Every module below a folder of the package, from the package, in order."""
+    return tuple(sorted(path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / folder).rglob("*.py")))
+
+
 NETWORK = (
+    "compiled.py",
     "noise.py",
     "network.py",
     "objective.py",
@@ -36,6 +44,8 @@ NETWORK = (
     "neurons/non_spiking.py",
     "neurons/spsn.py",
     "data/batches.py",
+    "threads.py",
+    *below("kernels"),
 )
 TRAINING = (*NETWORK, "stack.py", "training.py", "evaluation.py", "grid.py", "records.py")
 GOLDEN = (*NETWORK, "evaluation.py", "published.py", "golden.py", "weights.py")
@@ -62,7 +72,7 @@ def files(names: tuple[str, ...]) -> list[str]:
 
 def modules(folder: str) -> list[str]:
     """Every module below a folder of the package, in order."""
-    return sorted(os.path.relpath(path) for path in (PACKAGE / folder).rglob("*.py"))
+    return files(below(folder))
 
 
 @cache

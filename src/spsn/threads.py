@@ -18,7 +18,10 @@ _count = 1
 
 
 def use(backend: str, threads: int, device: torch.device | str = "cpu") -> None:
-    """Compute on `threads` CPU threads from now on: torch's, or with the fused backend on a CPU the kernels'."""
+    """Compute on `threads` CPU threads from now on: with the fused backend on a CPU the kernels', else torch's.
+
+    Raises ValueError for less than one.
+    """
     fused = backend == "fused" and torch.device(device).type == "cpu"
     torch.set_num_threads(1 if fused else threads)
     set_kernel_threads(threads)

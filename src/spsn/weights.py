@@ -1,10 +1,13 @@
 """A network from weights alone: the architecture is read from their shapes, the constants are the paper's."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from spsn import devices
 from spsn.data.events import EventStore
 from spsn.data.shd import CHANNELS
 from spsn.errors import RecordError, SettingsError
@@ -40,16 +43,27 @@ def evaluate_weights(
 
 
 def network_of(
-    weights: Mapping[str, Tensor], model: str, store: EventStore, batch_size: int = BATCH
+    weights: Mapping[str, Tensor],
+    model: str,
+    store: EventStore,
+    batch_size: int = BATCH,
+    *,
+    backend: str = "auto",
+    device: torch.device | str = "cpu",
 ) -> StackedNetwork:
-    """A feedforward network with these weights, its architecture read from their shapes, its constants the
-    paper's (Table I), its time step the store's. Raises RecordError for weights that do not fit one another.
+    """A feedforward network with these weights on a device, its architecture read from their shapes, its
+    constants the paper's (Table I), its time step the store's; `backend` as `execution.backend`.
+
+    Raises RecordError for weights that do not fit one another, SettingsError for a backend that the device
+    does not have.
     """
     layers = len(weights) // 2
     biases = [weights.get(f"{layer}.bias") for layer in range(layers)]
     if layers < 2 or any(bias is None or bias.dim() != 1 for bias in biases):
         raise _not_weights()
-    network = StackedNetwork(_table_one(model, [len(b) for b in biases], store, batch_size), [0])
+    settings = _table_one(model, [len(b) for b in biases], store, batch_size)
+    backend = devices.backend_on(backend, device)
+    network = StackedNetwork(replace(settings, backend=backend), [0]).to(device)
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if shapes != {name: tuple(tensor.shape) for name, tensor in network.run_state(0).items()}:
         raise _not_weights()

@@ -240,8 +240,9 @@ def test_what_remains_of_the_ratio_is_over_the_papers_spsn():
     ratios = find(figure, "B/unbind/paper/median").get_xydata()
     assert ratios[:, 1] == pytest.approx((median["lif", "unbind"] / median["spsn-sb", "paper"]).to_numpy())
     drawn = {gid.rsplit("/", 1)[0] for gid in gids(figure) if gid.startswith("B/")}
-    assert drawn == {"B/paper/paper", "B/unbind/paper", "B/torch/torch"}
-    assert {"both paper's way", "LIF unbind over SPSN-SB paper's way", "both torch"} <= set(texts(figure))
+    assert drawn == {"B/paper/paper", "B/unbind/paper", "B/torch/torch", "B/fused/fused"}
+    ways = {"both paper's way", "LIF unbind over SPSN-SB paper's way", "both torch", "both fused"}
+    assert ways <= set(texts(figure))
 
 
 def test_ratio_spans_what_the_repeats_allow():
@@ -253,13 +254,19 @@ def test_ratio_spans_what_the_repeats_allow():
     assert rows.high[500] == pytest.approx(lif.high[500] / spsn.low[500])
 
 
-def test_fused_kernels_find_their_place():
+def test_fused_kernels_are_compared_with_fused_kernels():
     lengths = plausible.lengths()
-    fused = lengths[lengths.implementation == "torch"].assign(implementation="fused")
-    fused.seconds = fused.seconds / 10
-    figure = figure5(pd.concat([lengths, fused]), DIGITS)
-    plain, fast = find(figure, "B/torch/torch/median"), find(figure, "B/fused/fused/median")
-    assert fast.get_ydata() == pytest.approx(plain.get_ydata())
+    median = lengths.groupby(["model", "implementation", "steps"]).seconds.median()
+    ratios = find(figure5(lengths, DIGITS), "B/fused/fused/median").get_ydata()
+    assert ratios == pytest.approx((median["lif", "fused"] / median["spsn-sb", "fused"]).to_numpy())
+
+
+def test_the_end_of_the_papers_range_is_marked_where_longer_sequences_were_measured():
+    longer = figure5(plausible.lengths(steps=(100, 1000, 10_000, 100_000)), DIGITS)
+    for panel in "AB":
+        assert list(find(longer, f"{panel}/paper-ends").get_xdata()) == [10_000, 10_000]
+    assert texts(longer).count("paper's range") == 1
+    assert not [gid for gid in gids(figure5(plausible.lengths(), DIGITS)) if gid.endswith("paper-ends")]
 
 
 # Whose data -------------------------------------------------------------------------------------------------

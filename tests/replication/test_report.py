@@ -228,6 +228,18 @@ def test_the_ratio_is_taken_apart_into_the_baselines_part_and_the_rest(demo: Pat
     assert (found["GrowthTimeSpsnSbPaper"], found["GrowthLengthSpsnSbPaper"]) == ("20.0", "20.0")
 
 
+def test_the_fused_forms_are_compared_with_each_other_and_with_the_papers_way(demo: Path) -> None:
+    found = macros(demo, crafted.plan("demo"))
+    # Seconds an epoch: 3 and 2.5 where 96 and 6 are the paper's; of a layer: 3e-6 and 2e-6 a step.
+    assert (found["EpochRatioFused"], found["LengthRatioFused"]) == ("1.20", "1.50")
+    assert (found["EpochGainLif"], found["EpochGainSpsnSb"]) == ("32.0", "2.40")
+    # T = 2000, where the paper's LIF was too slow.
+    assert (found["LengthFusedLongest"], found["LengthRatioFusedLongest"]) == ("2000", "1.50")
+    on = switches(demo)
+    assert on["epochfused"] and on["lengthfused"] and on["epochgain"] and on["lengthlonger"]
+    assert found["Backends"] == "fused"
+
+
 def test_what_was_not_measured_is_a_dash_and_switches_its_sentence_off(changeable: Path) -> None:
     crafted.edit(
         changeable / "timing/epoch.csv", "lif,unbind,measured,12.0,10.0", "lif,unbind,out-of-memory,,"

@@ -3,6 +3,7 @@
 from math import inf, nan
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from spsn.replication.claim_parts import Part
@@ -149,6 +150,18 @@ def test_growth_needs_the_lengths_it_covers_for_a_yes(results):
     judged = results.part(**part)
     assert judged.verdict == "undecided" and "only for T = 100 to 2000" in judged.reason
     assert results.part(**part | {"at_most": -0.1}).verdict == "not replicated"
+
+
+def test_growth_leaves_out_lengths_beyond_those_of_the_claim(results):
+    t = results.sequence_length
+    longer = t[t.steps == 10000].assign(steps=100_000)
+    longer.seconds *= 1000
+    results.sequence_length = pd.concat([t, longer])
+    part = {"rule": "growth", "of": "sequence_length/spsn-sb/paper/seconds", "at_most": 0.1}
+    assert results.part(**part).verdict != "replicated"
+    judged = results.part(**part, up_to=10000)
+    assert judged.verdict == "replicated" and judged.n == 7
+    assert results.part(**part, up_to=50).verdict == "undecided"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import json
 import runpy
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from spsn.errors import SpsnError
+from spsn.timing import benchmark
+from spsn.timing.filters import FILTERS
 from spsn.timing.layers import LAYERS
 from spsn.timing.random_store import random_spikes, random_store
 
@@ -88,8 +93,146 @@ def test_epoch_of_an_event_store(monkeypatch, capsys, tmp_path):
 
 
 def test_an_implementation_that_a_model_lacks_is_refused(monkeypatch, capsys):
-    with pytest.raises(SystemExit, match="unbind"):
+    with pytest.raises(SpsnError, match="none of spsn-sb has an implementation on cpu that is called unbind"):
         run(monkeypatch, capsys, "sequence_length.py", "--models", "spsn-sb", "--implementations", "unbind")
+
+
+STEP = ["--batch", "2", "--time-steps", "9", "--repeats", "2", "--warmup", "1"]
+
+
+def test_a_step(monkeypatch, capsys):
+    options = ["--model", "spsn-gs", "--backend", "torch", "--runs", "2", "--malloc-tuned", "--json"]
+    record = run(monkeypatch, capsys, "step.py", *STEP, *options)
+    check(record, "step.py")
+    assert (record["model"], record["backend"], record["runs"]) == ("spsn-gs", "torch", 2)
+    assert (record["batch"], record["time_steps"], record["malloc"]) == (2, 9, "tuned")
+    assert len(record["all_seconds"]) == 2 and record["dense_bytes"] == 4 * 2 * 2 * 9 * 700
+    assert record["grown_bytes"] is None or 0 <= record["grown_bytes"] < record["peak_bytes"]
+
+
+def test_a_step_on_one_line_as_a_module(tmp_path):
+    """As one types it in the repository's root, and so the record says it."""
+    kept = tmp_path / "record.json"
+    options = ["--device", "cpu", "--model", "lif", "--backend", "fused", "--output", str(kept), *STEP]
+    command = [sys.executable, "-m", "benchmarks.step", *options]
+    done = subprocess.run(command, cwd=BENCHMARKS.parent, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 1 and "lif fused, 2 x 9 steps" in done.stdout
+    record = json.loads(kept.read_text())
+    assert record["malloc"] == "default" and record["seconds"] > 0
+    assert record["command"] == shlex.join(["python", "-m", "benchmarks.step", *options])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--model", "lif", "--backend", "baseline", "--runs", "2"], "trains one network, not a stack of 2"),
+        (["--model", "spsn-sb", "--backend", "unbind"], "unbind is LIF's loop"),
+        (["--model", "lif", "--backend", "torch", "--time-steps", "70000"], "1 to 65536 time steps"),
+    ],
+)
+def test_a_step_that_cannot_be_measured_is_refused(monkeypatch, capsys, options, said):
+    with pytest.raises(SpsnError, match=said):
+        run(monkeypatch, capsys, "step.py", *options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--model", "lif"],
+        ["--model", "mlp", "--backend", "torch"],
+        ["--model", "lif", "--backend", "torch", "--batch", "0"],
+        ["--model", "lif", "--backend", "torch", "--repeats", "-1"],
+    ],
+)
+def test_bad_options_are_refused(monkeypatch, capsys, options):
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, capsys, "step.py", *options)
+    assert ended.value.code == 2 and "usage" in capsys.readouterr().err
+
+
+def test_what_can_be_put_right_is_said_without_a_traceback(capsys):
+    def main():
+        raise SpsnError("no such thing; take another")
+
+    with pytest.raises(SystemExit) as ended:
+        benchmark.run(main)
+    assert ended.value.code == "benchmarks: no such thing; take another"
+
+
+def test_compare(monkeypatch, capsys, tmp_path):
+    kept = tmp_path / "record.json"
+    options = [
+        "--models",
+        "spsn-sb",
+        "--backends",
+        "baseline",
+        "unbind",
+        "fused",
+        "--json",
+        "--output",
+        str(kept),
+    ]
+    record = run(monkeypatch, capsys, "compare.py", *STEP, *options)
+    check(record, "compare.py")
+    assert json.loads(kept.read_text()) == record
+    named = [(p["model"], p["backend"], p["malloc"]) for p in record["points"]]
+    assert named == [
+        ("spsn-sb", "baseline", "default"), ("spsn-sb", "baseline", "tuned"), ("spsn-sb", "fused", "default"),
+    ]  # fmt: skip
+    base, _, fused = record["points"]
+    assert fused["ratio"] == pytest.approx(base["seconds"] / fused["seconds"])
+    assert base["ratio_quartiles"] == [1.0, 1.0] and len(fused["all_seconds"]) == 2
+    assert "memory_ratio" in fused and record["what"] == "training step, spsn-sb fused"
+
+
+def test_growth(monkeypatch, capsys):
+    sizes = ["--time-steps", "4", "--runs", "2", "--runs-time-steps", "4", "--batch", "2", "--repeats", "1"]
+    options = ["--models", "non-spiking", "--backend", "torch", "--json", *sizes]
+    record = run(monkeypatch, capsys, "growth.py", *options)
+    check(record, "growth.py")
+    assert [(p["time_steps"], p["runs"]) for p in record["points"]] == [(4, 1), (4, 2)]
+    assert record["backend"] == "torch" and record["orders"]["non-spiking"]["time_steps"] is None
+
+
+def test_growth_is_the_slope_of_the_logarithms():
+    orders = runpy.run_path(str(BENCHMARKS / "growth.py"))["orders"]
+    sizes = [(100, 1), (200, 1), (400, 1), (200, 2), (200, 4)]
+    points = [{"model": "lif", "time_steps": t, "runs": s, "seconds": 3e-4 * t**2 * s} for t, s in sizes]
+    assert orders(points)["lif"] == pytest.approx({"time_steps": 2.0, "runs": 1.0})
+    assert orders(points[:1])["lif"] == {"time_steps": None, "runs": None}
+
+
+def test_filter(monkeypatch, capsys):
+    options = ["--lengths", "40", "--neurons", "3", "--repeats", "2", "--tuned"]
+    record = run(monkeypatch, capsys, "filter.py", *options, "--json")
+    check(record, "filter.py")
+    points = {point["form"]: point for point in record["points"]}
+    assert set(points) == set(FILTERS) and points["fft"]["batch"] == 64
+    assert points["fft"]["error"] > 0.01 > 1e-4 > points["chunks"]["error"]
+    assert points["fused"]["gradient_error"] < 1e-4 and points["fused"]["ratio"] > 0
+
+
+def test_first_layer_in_words_and_as_a_record(monkeypatch, capsys, tmp_path):
+    path, kept = BENCHMARKS / "first_layer.py", tmp_path / "record.json"
+    options = ["--forms", "dense", "events", "--batch", "2", "--time-steps", "9", "--neurons", "4"]
+    fixed = ["--device", "cpu", "--threads", "1", "--repeats", "2", "--tuned", "--output", str(kept)]
+    monkeypatch.setattr(sys, "argv", [str(path), *fixed, *options])
+    runpy.run_path(str(path))["main"]()
+    head, rule, *rows = capsys.readouterr().out.splitlines()
+    assert head.startswith("| form | malloc | ms") and set(rule) == set("| -")
+    assert [row.split(" | ")[0] for row in rows] == ["| dense", "| events"]
+    record = json.loads(kept.read_text())
+    check(record, "first_layer.py")
+    assert [point["form"] for point in record["points"]] == ["dense", "events"]
+    assert record["points"][1]["ratio"] > 0 and record["what"].endswith("layer 1, events")
+
+
+def test_numbers_as_people_write_them():
+    assert [benchmark.digits(n) for n in (0.01234, 1.0, 123456.0, 1e-7)] == ["0.0123", "1", "123000", "1e-07"]
+    assert benchmark.with_range(2.0, (1.0, 3.456)) == "2 (1-3.46)" and benchmark.megabytes(12_600_000) == "13"
+    assert benchmark.timed({"seconds": None, "status": "out-of-memory"}) == "out-of-memory"
+    assert benchmark.timed({"seconds": 0.002, "quartiles": [0.001, 0.003]}, unit=1e-3) == "2 (1-3)"
+    assert benchmark.table(["a", "b"], [[1, None]]) == "| a | b |\n| --- | --- |\n| 1 | - |"
 
 
 def test_random_spikes_are_a_sound_split_of_the_size_asked_for():

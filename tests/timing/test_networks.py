@@ -22,7 +22,7 @@ def run_settings(model: str, **changes) -> RunSettings:
     return RunSettings(**values | changes)
 
 
-PAPER = [name for name in TRAINERS if name[1] != "torch"]
+PAPER = [name for name in TRAINERS if name[1] in ("paper", "unbind")]
 
 
 @pytest.mark.parametrize(("model", "implementation"), PAPER)
@@ -70,7 +70,7 @@ def test_a_trainer_prepares_the_batch_and_moves_every_parameter(model, implement
     before = [p.detach().clone() for p in trainer.network.parameters()]
     batch = Batches(store, 4, (0,)).gather([[2, 0, 3, 1]])
     prepared = trainer.prepare(batch)
-    if implementation != "torch":
+    if (model, implementation) in PAPER:
         spikes, labels = prepared
         assert spikes.sum() == store.offsets[-1]
         torch.testing.assert_close(spikes[0, -store.length[2] :], torch.from_numpy(store.dense(2)).float())
@@ -87,3 +87,13 @@ def test_every_trainer_starts_from_the_same_parameters():
         made = [make(run, torch.device("cpu")) for name, make in TRAINERS.items() if name[0] == model]
         sums = {sum(p.double().sum().item() for p in trainer.network.parameters()) for trainer in made}
         assert len(made) >= 2 and max(sums) - min(sums) < 1e-9
+
+
+@pytest.mark.parametrize("backend", ["torch", "fused"])
+def test_the_package_s_own_trains_a_stack_of_runs_by_its_backend(backend):
+    store = random_store(samples=4, spikes=400, time_step_ms=20.0)
+    run = run_settings("spsn-gs", time_step=0.02, tau_mem=0.02, tau_syn=0.02)
+    trainer = TRAINERS["spsn-gs", backend](run, torch.device("cpu"), runs=2)
+    assert trainer.network.seeds == (3, 4) and trainer.network.settings.backend == backend
+    trainer.step(trainer.prepare(Batches(store, 4, (3, 4)).gather([[2, 0, 3, 1], [0, 1, 2, 3]])), 0)
+    assert all(p.shape[0] == 2 and p.isfinite().all() for p in trainer.network.parameters())

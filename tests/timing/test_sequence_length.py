@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from spsn import threads
 from spsn.settings import NetworkSettings, SequenceLengthTiming
 from spsn.timing import sequence_length
 from spsn.timing.layers import LAYERS, LayerKind, layer_pass
@@ -34,12 +35,51 @@ def test_every_implementation_of_lif_is_the_same_layer():
         replace(SMALL, batch_size=4, inputs=128, neurons=32), 120, CPU
     )
     parameters = spikes.double(), 2 * weight.double(), bias.double()
-    found = {name: gradients(name, *parameters) for name in LAYERS if name[0] == "lif"}
+    found = {name: gradients(name, *parameters) for name in LAYERS if name[0] == "lif" and name[1] != "fused"}
     x, gradient = found.pop(("lif", "torch"))
     assert gradient.abs().max() > 0
+    fused_x, fused = gradients(("lif", "fused"), *(p.float() for p in parameters))
+    torch.testing.assert_close(fused_x.double(), x, rtol=1e-5, atol=1e-6)
+    assert (fused - gradient).norm() < 1e-3 * gradient.norm()
     for other_x, other in found.values():
         assert torch.equal(x, other_x)
         torch.testing.assert_close(other, gradient, rtol=1e-9, atol=1e-15)
+
+
+def test_the_fused_spsn_draws_anew_at_the_rate_of_its_potential():
+    make = LAYERS["spsn-sb", "fused"].make
+    neuron, x = make("spsn-sb", NETWORK), torch.full((8, 500, 16), -0.05)
+    first, second = neuron(x), neuron(x)
+    potential = LAYERS["spsn-sb", "torch"].make("spsn-sb", NETWORK).integrator(x)
+    assert set(first.unique().tolist()) == {0.0, 1.0} and not torch.equal(first, second)
+    assert first.mean().item() == pytest.approx(torch.sigmoid(potential).mean().item(), abs=0.01)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_each_way_computes_on_its_own_kind_of_threads(monkeypatch, count):
+    seen = set()
+
+    def make(model, network):
+        return lambda x: seen.add((torch.get_num_threads(), threads.kernel_threads())) or x
+
+    names = [("lif", "mine"), ("lif", "fused")]
+    for name in names:
+        monkeypatch.setitem(LAYERS, name, LayerKind(make))
+    before = torch.get_num_threads()
+    try:
+        threads.use("torch", count)
+        rows = length_rows(measure_lengths(SMALL, NETWORK, CPU, names=names), SMALL, "cpu")
+        assert seen == {(count, count), (1, count)}
+        assert {row.threads for row in rows} == {count} and torch.get_num_threads() == count
+    finally:
+        threads.use("torch", before)
+
+
+def test_a_gpu_has_no_fused_forms_yet(monkeypatch):
+    begun = []
+    monkeypatch.setattr(sequence_length, "_measure_length", lambda *given: begun.append(given[4]) or {})
+    measure_lengths(SMALL, NETWORK, torch.device("cuda"), names=[("lif", "torch"), ("lif", "fused")])
+    assert begun == [[("lif", "torch")]] * 2
 
 
 def test_the_pass_runs_forward_then_backward_on_its_own_parameters():

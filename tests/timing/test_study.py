@@ -76,7 +76,7 @@ def test_epoch_study(store, tmp_path):
 def test_what_was_too_slow_leaves_its_numbers_empty(store, tmp_path):
     write_rows(epoch_study(small(seconds_per_point=1e-9, models=["lif"]), store, CPU), tmp_path / "epoch.csv")
     _, rows = read(tmp_path / "epoch.csv")
-    assert [row["implementation"] for row in rows] == ["paper", "unbind", "torch"]
+    assert [row["implementation"] for row in rows] == ["paper", "unbind", "torch", "fused"]
     for row in rows:
         assert row["status"] == "too-slow" and row["batches_per_epoch"] == "3"
         for column in (

@@ -31,8 +31,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from spsn.compiled import jit
 from spsn.data import membrane
 from spsn.errors import DataError
 
@@ -175,7 +175,7 @@ def stream_key(seed: int, name: str) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8], "little"))
 
 
-@njit(cache=True)
+@jit
 def _mix(z):
     """Finaliser of splitmix64 (Steele, Lea & Flood 2014)."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -183,7 +183,7 @@ def _mix(z):
     return z ^ (z >> np.uint64(31))
 
 
-@njit(cache=True)
+@jit
 def _binomial(F, p, u):
     """Invert the distribution of Binomial(F, p) at u in [0, 1): how many of F fibres fire."""
     if u <= 1.0 - F * p or p == 0.0:  # (1 - p)^F >= 1 - F p spares nearly every power
@@ -199,7 +199,7 @@ def _binomial(F, p, u):
     return n
 
 
-@njit(cache=True)
+@jit
 def _fire(motion, numbers, rest, key, first):
     """Return steps (C, most), counts (C,) and fibre events (C,), in one pass with no arrays in between."""
     channels, T = motion.shape
@@ -211,7 +211,7 @@ def _fire(motion, numbers, rest, key, first):
     return steps, counts, events
 
 
-@njit(cache=True)
+@jit
 def _transmit(s, numbers, q, c, w):
     """Take one step of the hair cell; return its pools and the chance of one fibre to fire."""
     g, y, l, r, x, A, B, M, h = numbers  # noqa: E741
@@ -224,7 +224,7 @@ def _transmit(s, numbers, q, c, w):
     return q, c, w, min(h * DT * c, 1.0)
 
 
-@njit(cache=True)
+@jit
 def _fire_channel(s, numbers, rest, base, steps):
     """Write one channel's spikes into `steps`; return how many they are, and how often its fibres fired."""
     q, c, w = rest

@@ -27,7 +27,7 @@ RULE_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "difference": (_SIDES, ()),
     "ratio": (_SIDES, ("steps", "margin")),
     "flat": (("of",), ()),
-    "growth": (("of",), ("covers",)),
+    "growth": (("of",), ("covers", "up_to")),
     "durations": (("of",), ()),
     "share": (("of", "trials"), ()),
     "labels": (("of", "trials"), ()),

@@ -5,7 +5,7 @@ Accuracies in per cent, rates in spikes per ms, durations in seconds; difference
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import nan
+from math import inf, nan
 
 import numpy as np
 import pandas as pd
@@ -102,8 +102,11 @@ def _flat(evidence: Evidence, part: Part) -> Measured:
 
 
 def _growth(evidence: Evidence, part: Part) -> Measured:
-    """Over the medians of each length. A yes needs the lengths that `covers` names."""
+    """Over the medians of each length, up to `up_to`. A yes needs the lengths that `covers` names."""
     rows = select_times(evidence, part.options["of"])
+    rows = rows[rows.steps <= part.options.get("up_to", inf)]
+    if rows.empty:
+        raise NotTested(f"no length up to T = {part.options['up_to']} was measured")
     medians = rows.groupby("steps").value.median()
     reach = f"T = {medians.index.min()} to {medians.index.max()}"
     first, last = part.options.get("covers", (medians.index.min(), medians.index.max()))

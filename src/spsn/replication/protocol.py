@@ -46,7 +46,7 @@ FULL: dict[str, Any] = {
         "timing": {
             "epoch": {"models": [*_SPIKING, "non-spiking"], "batches": None},
             "sequence_length": {
-                "lengths": [100, 200, 500, 1000, 2000, 5000, 10000],
+                "lengths": [100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000],
                 "repeats": 10,
                 "batch_size": 64,
                 "inputs": 128,

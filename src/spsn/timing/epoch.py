@@ -5,6 +5,8 @@ is set before and after each step: on a CPU they divide the wall clock; on CUDA 
 so that `compute` is the device's time for the steps and `data` what of making batches the device had to wait
 for. Both add up to the whole.
 
+Every implementation computes with the same number of threads: torch's, or the fused kernels' (`threads.py`).
+
 n batches stand for an epoch: seconds per epoch = mean per batch x batches per epoch. The batches are those of
 a random order, the same for every implementation. Some batches of another epoch come first, to warm up and to
 predict.
@@ -17,8 +19,10 @@ from itertools import islice, pairwise
 
 import torch
 
+from spsn import threads
 from spsn.data.batches import Batch, Batches
 from spsn.data.events import EventStore
+from spsn.devices import has_fused
 from spsn.grid import RunSettings
 from spsn.memory import is_out_of_memory, release
 from spsn.settings import Augmentation
@@ -121,11 +125,16 @@ def epoch_rows(
     implementations: Sequence[str] = (),
     clock: Clock | None = None,
 ) -> list[EpochRow]:
-    """Measure every implementation, or those named, of the model of each run, trained on `store`."""
-    clock, rows = clock or clock_for(device), []
+    """Measure every implementation that the device has, or those named, of the model of each run, trained on
+    `store`, with as many threads as torch has now.
+    """
+    clock, rows, count_threads = clock or clock_for(device), [], torch.get_num_threads()
     for run in runs:
         for model, implementation in TRAINERS:
+            if implementation == "fused" and not has_fused(device):
+                continue
             if model == run.model and (not implementations or implementation in implementations):
+                threads.use(implementation, count_threads, device)
                 batches = Batches(store, run.batch_size, (run.seed,))
                 times = measure_epoch(
                     TRAINERS[model, implementation](run, device),
@@ -136,6 +145,7 @@ def epoch_rows(
                     budget_seconds=budget_seconds,
                     clock=clock,
                 )
+                threads.use("torch", count_threads, device)
                 rows.append(_row(run, implementation, times, len(batches), device_name))
                 seconds = f" {rows[-1].seconds_per_epoch:.4g} s" if times.status == MEASURED else ""
                 log.info("%s, %s: %s%s", model, implementation, times.status, seconds)

@@ -1,17 +1,20 @@
 """The layers that Figure 5 compares: one affine map, then a neuron, in every implementation there is.
 
 A neuron here takes pre-activations (B, T, N) and gives spikes (B, T, N). To add an implementation, add a line
-to `LAYERS`.
+to `LAYERS`. The fused ones are for a CPU (`devices.has_fused`), and their kernels are imported where a layer
+is made.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from torch import Tensor
 
 from spsn.neurons import MODELS
 from spsn.neurons.integrator import decay
+from spsn.noise import Purpose
 from spsn.settings import NetworkSettings
 from spsn.timing import baselines
 from spsn.timing.measure import Function, Lap
@@ -49,12 +52,30 @@ def _wrapped_sb(model: str, network: NetworkSettings) -> Neuron:
     return lambda x: baselines.bernoulli_fire(baselines.wrapped_fft(x, *decays(network)))
 
 
+def _fused_lif(model: str, network: NetworkSettings) -> Neuron:
+    from spsn.kernels.cpu.neurons import lif
+
+    return lambda x: lif(x, *decays(network), network.threshold, network.lif_reset)
+
+
+def _fused_sb(model: str, network: NetworkSettings) -> Neuron:
+    from spsn.kernels.cpu.engine import NoiseAddress
+    from spsn.kernels.cpu.neurons import bernoulli_spikes
+
+    steps = count()  # every call draws anew
+    return lambda x: bernoulli_spikes(
+        x, *decays(network), NoiseAddress((0,), Purpose.TIMING, step=next(steps))
+    )
+
+
 LAYERS: dict[tuple[str, str], LayerKind] = {
     ("lif", "paper"): LayerKind(_loop_lif, order=2),
     ("lif", "unbind"): LayerKind(_unbind_lif),
     ("lif", "torch"): LayerKind(_package),
+    ("lif", "fused"): LayerKind(_fused_lif),
     ("spsn-sb", "paper"): LayerKind(_wrapped_sb),
     ("spsn-sb", "torch"): LayerKind(_package),
+    ("spsn-sb", "fused"): LayerKind(_fused_sb),
 }
 
 

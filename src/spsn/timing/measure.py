@@ -176,7 +176,7 @@ def measure_in_turn(
     calls: dict[str, list[Call]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name in [name for name in functions if name not in failed]:
-            call = _call(functions[name], clock)
+            call = timed_call(functions[name], clock)
             if call is None:
                 failed[name] = OUT_OF_MEMORY
             else:
@@ -194,7 +194,7 @@ def _first_call(
 ) -> tuple[float, int | None, int | None] | None:
     """Seconds, peak and grown bytes of a first call; None where memory did not suffice."""
     before = reset_peak(device)
-    call = _call(function, clock)
+    call = timed_call(function, clock)
     if call is None:
         return None
     peak = None if before is None else peak_bytes(device)
@@ -209,14 +209,14 @@ def _warm_up(
     while len(times) < warmup and times[0] <= budget_seconds:
         if len(times) > 1 and sum(times) > WARM_UP_SHARE * budget_seconds:
             break
-        call = _call(function, clock)
+        call = timed_call(function, clock)
         if call is None:
             return None
         times.append(call.seconds)
     return times
 
 
-def _call(function: Function, clock: Clock) -> Call | None:
+def timed_call(function: Function, clock: Clock) -> Call | None:
     """One call from an idle device to an idle device; None where memory did not suffice."""
     clock.wait()
     try:

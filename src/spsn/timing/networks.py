@@ -6,12 +6,14 @@ that is integrated at every time step, then averaged. Its data are this package'
 authors' own loader, one Python call a sample, is not imitated.
 
 A trainer has two halves: `prepare(batch)` brings a batch to the device in the form that the network takes
-(data), `step(prepared, n)` does forward, backward and the optimizer's step (compute). To add an
-implementation, add a line to `TRAINERS`.
+(data), `step(prepared, n)` does forward, backward and the optimizer's step (compute). The plain forms take
+dense input, or rows of events; the fused ones read the events themselves, in the step. To add an
+implementation, add a line to `TRAINERS`: called with a run's settings and a device it gives a trainer; the
+package's own take `runs` too, the size of the stack.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -108,24 +110,34 @@ def paper_trainer(implementation: str, run: RunSettings, device: torch.device) -
     return Trainer(network, prepare, step)
 
 
-def package_trainer(run: RunSettings, device: torch.device) -> Trainer:
-    """Trains as `spsn.stack` does, a stack of one run."""
-    stack = Stack.begin([run], device)
+def package_trainer(backend: str, run: RunSettings, device: torch.device, runs: int = 1) -> Trainer:
+    """Trains as `spsn.stack` does, by the forms of `backend`: a stack of `run` and of its next seeds."""
+    stack = Stack.begin([replace(run, backend=backend, seed=run.seed + k) for k in range(runs)], device)
+
+    def prepare(batch: Batch) -> Batch:
+        moved = batch.to(device)
+        if backend == "torch":
+            _ = moved.channels, moved.offsets  # made when first asked for
+        return moved
 
     def step(batch: Batch, number: int) -> None:
         train_step(stack, batch, 0, number)
 
-    return Trainer(stack.network, lambda batch: batch.to(device), step)
+    return Trainer(stack.network, prepare, step)
 
 
-TRAINERS: dict[tuple[str, str], Callable[[RunSettings, torch.device], Trainer]] = {
+TRAINERS: dict[tuple[str, str], Callable[..., Trainer]] = {
     ("lif", "paper"): partial(paper_trainer, "paper"),
     ("lif", "unbind"): partial(paper_trainer, "unbind"),
-    ("lif", "torch"): package_trainer,
+    ("lif", "torch"): partial(package_trainer, "torch"),
+    ("lif", "fused"): partial(package_trainer, "fused"),
     ("spsn-sb", "paper"): partial(paper_trainer, "paper"),
-    ("spsn-sb", "torch"): package_trainer,
+    ("spsn-sb", "torch"): partial(package_trainer, "torch"),
+    ("spsn-sb", "fused"): partial(package_trainer, "fused"),
     ("spsn-gs", "paper"): partial(paper_trainer, "paper"),
-    ("spsn-gs", "torch"): package_trainer,
+    ("spsn-gs", "torch"): partial(package_trainer, "torch"),
+    ("spsn-gs", "fused"): partial(package_trainer, "fused"),
     ("non-spiking", "paper"): partial(paper_trainer, "paper"),
-    ("non-spiking", "torch"): package_trainer,
+    ("non-spiking", "torch"): partial(package_trainer, "torch"),
+    ("non-spiking", "fused"): partial(package_trainer, "fused"),
 }

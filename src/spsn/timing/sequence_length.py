@@ -5,16 +5,23 @@ cells, the same for all. The paper gives neither batch nor sizes, so they are se
 all models are measured in turn at one T, from the shortest to the longest. A point is not run where shorter
 ones predict that its repeats pass `seconds_per_point` (`measure.predict`) or, on a CPU, that it needs more
 memory than there is.
+
+Every implementation computes with the same number of threads: torch's, or the fused kernels' (`threads.py`).
+torch's wait by spinning for some milliseconds (6.5 on one machine: libgomp's GOMP_SPINCOUNT), which would
+take the cores from what is measured next. Forbidding it (OMP_WAIT_POLICY=passive) makes the loops over time
+twice as slow, which would do the baselines wrong; so on a CPU each call is preceded by a rest.
 """
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from spsn import noise
+from spsn import noise, threads
+from spsn.devices import has_fused
 from spsn.memory import available_bytes, is_out_of_memory, release
 from spsn.network import initial_parameters
 from spsn.noise import Purpose
@@ -25,7 +32,11 @@ from spsn.timing.measure import (
     TOO_SLOW,
     Call,
     Clock,
+    Function,
+    Lap,
     Measurement,
+    WallClock,
+    clock_for,
     default_warm_up,
     measure_in_turn,
     predict,
@@ -34,7 +45,8 @@ from spsn.timing.measure import (
 log = logging.getLogger(__name__)
 
 DENSITY = 0.05  # spikes per time step and input
-MAKING = 13  # bytes per cell of the input while it is made: word, uniform, flag, spike
+MAKING = 13  # bytes per cell of a sample while it is made: word, uniform, flag, spike
+REST = 0.01  # seconds, after which idle threads of OpenMP sleep
 LONG = 1000  # time steps: nothing so long is begun without a shorter one to predict from
 Name = tuple[str, str]  # model, implementation
 
@@ -61,6 +73,14 @@ class LengthRow:
     dtype: str
 
 
+class RestedClock(WallClock):
+    """A wall clock that waits until idle threads of OpenMP have fallen asleep."""
+
+    def wait(self) -> None:
+        """Rest."""
+        time.sleep(REST)
+
+
 def measure_lengths(
     timing: SequenceLengthTiming,
     network: NetworkSettings,
@@ -69,7 +89,11 @@ def measure_lengths(
     names: Sequence[Name] = tuple(LAYERS),
     clock: Clock | None = None,
 ) -> dict[int, dict[Name, Measurement]]:
-    """Measurements by T and (model, implementation), for the lengths of `timing`."""
+    """Measurements by T and (model, implementation), of those of `names` that the device has, with as many
+    threads as torch has now.
+    """
+    clock = clock or (RestedClock() if device.type == "cpu" else clock_for(device))
+    names = [name for name in names if name[1] != "fused" or has_fused(device)]
     found: dict[int, dict[Name, Measurement]] = {}
     for steps in _walk(timing.lengths):
         here = timing if steps in timing.lengths else replace(timing, repeats=1)
@@ -111,7 +135,11 @@ def _measure_length(
             raise
         release()
         return found | {name: Measurement(OUT_OF_MEMORY) for name in wanted}
-    passes = {name: layer_pass(LAYERS[name].make(name[0], network), inputs, weight, bias) for name in wanted}
+    count = torch.get_num_threads()
+    passes = {}
+    for name in wanted:
+        function = layer_pass(LAYERS[name].make(name[0], network), inputs, weight, bias)
+        passes[name] = _on_threads(function, name[1], count, device)
     measured = measure_in_turn(
         passes,
         repeats=timing.repeats,
@@ -120,7 +148,18 @@ def _measure_length(
         budget_seconds=timing.seconds_per_point,
         clock=clock,
     )
+    threads.use("torch", count, device)
     return {name: (found | measured)[name] for name in names}
+
+
+def _on_threads(function: Function, implementation: str, count: int, device: torch.device) -> Function:
+    """The function with its own kind of threads; to change them takes microseconds."""
+
+    def call(lap: Lap) -> None:
+        threads.use(implementation, count, device)
+        function(lap)
+
+    return call
 
 
 def refusal(
@@ -139,7 +178,8 @@ def refusal(
         return OUT_OF_MEMORY
     grown = {t: float(m.grown_bytes) for t, m in history.items() if m.grown_bytes is not None}
     cells, room = timing.batch_size * steps * timing.inputs, available_bytes(device)
-    needed = max(MAKING * cells, 4 * cells + (predict(grown, steps, 1) or 0.0))
+    making = MAKING * steps * timing.inputs  # a sample at a time
+    needed = 4 * cells + max(making, predict(grown, steps, 1) or 0.0)
     if room is not None and needed > room:
         return OUT_OF_MEMORY
     seconds = predict({t: m.median for t, m in history.items() if m.median is not None}, steps, order)
@@ -148,9 +188,14 @@ def refusal(
 
 
 def _layer(timing: SequenceLengthTiming, steps: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Spikes (B, T, inputs), weight and bias; the first steps of a longer input are the shorter one."""
-    uniforms = noise.uniforms(0, Purpose.TIMING, (timing.batch_size, steps, timing.inputs))
-    spikes = torch.from_numpy(uniforms < DENSITY).to(device, torch.float32)
+    """Spikes (B, T, inputs), weight and bias; the first steps of a longer input are the shorter one.
+
+    They are drawn sample by sample, since a long input alone may take most of the memory.
+    """
+    spikes = torch.empty(timing.batch_size, steps, timing.inputs, device=device)
+    for sample in range(timing.batch_size):
+        uniforms = noise.uniforms(0, Purpose.TIMING, (1, steps, timing.inputs), epoch=sample)
+        spikes[sample] = torch.from_numpy(uniforms[0] < DENSITY)
     weights, biases = initial_parameters([timing.inputs, timing.neurons], 0, spiking=True)
     return spikes, weights[0].to(device), biases[0].to(device)
 

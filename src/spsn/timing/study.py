@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from spsn import files
+from spsn import files, threads
 from spsn.data.events import EventStore
 from spsn.errors import SettingsError
 from spsn.grid import Block, Condition, RunSettings, run_settings
@@ -17,7 +17,7 @@ from spsn.timing.sequence_length import LengthRow, length_rows, measure_lengths
 
 def sequence_length_study(settings: Settings, device: torch.device) -> list[LengthRow]:
     """Figure 5 (`timing/sequence_length.csv`), with the time constants of the configuration's `network`."""
-    torch.set_num_threads(settings.execution.threads)
+    threads.use("torch", settings.execution.threads, device)
     timing = settings.experiments.timing.sequence_length
     return length_rows(measure_lengths(timing, settings.network, device), timing, device_name(device))
 
@@ -27,7 +27,7 @@ def epoch_study(settings: Settings, train_store: EventStore, device: torch.devic
 
     Raises `SettingsError` where `train_store` is not binned with that experiment's time step.
     """
-    torch.set_num_threads(settings.execution.threads)
+    threads.use("torch", settings.execution.threads, device)
     timing = settings.experiments.timing.epoch
     runs = [epoch_run(settings, model, train_store) for model in timing.models]
     options = {"count": timing.batches, "budget_seconds": timing.seconds_per_point}
@@ -47,7 +47,8 @@ def epoch_run(settings: Settings, model: str, train_store: EventStore) -> RunSet
         "timing", model, Condition("augmented", augmented=True), (0,), accuracy.network, accuracy.training
     )
     names = {"train_digest": "", "test_digest": ""}  # nothing is trained that could be confused
-    return run_settings(settings, block, 0, classes=len(train_store.classes), **names)
+    classes = len(train_store.classes)
+    return run_settings(settings, block, 0, classes=classes, **names, backend="torch")  # trainers change it
 
 
 def device_name(device: torch.device) -> str:

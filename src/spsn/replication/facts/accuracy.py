@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from spsn.replication import latex
-from spsn.replication.facts.common import devices, spread
+from spsn.replication.facts.common import devices, distinct, spread
 from spsn.replication.statistics import share, summarize
 from spsn.replication.style import MODELS, model_look
 from spsn.replication.text import cell, interval_text
@@ -23,7 +23,7 @@ COLUMNS = (
         "test_hits",
         "test_total",
     ),
-    *("spikes_per_ms", "epochs", "epoch_seconds", "device"),
+    *("spikes_per_ms", "epochs", "epoch_seconds", "device", "backend"),
 )
 
 
@@ -40,6 +40,7 @@ def accuracy_macros(runs: pd.DataFrame, classes: int) -> tuple[dict[str, str], d
         "AtChanceList": _condition_names(chance),
         "SilentList": _condition_names(still),
         "TrainingDevices": devices(runs.device),
+        "Backends": distinct(runs.backend),
     }
     switches = {
         "atchance": bool(chance),

@@ -7,7 +7,8 @@ to do with the neuron. With t(...) the medians of one row of the tables,
     t(LIF, paper) / t(SB, paper)  =  t(LIF, paper) / t(LIF, unbind)  x  t(LIF, unbind) / t(SB, paper)
         the paper's comparison           the baseline's slices             what remains
 
-where `unbind` is the same loop without that backward.
+where `unbind` is the same loop without that backward. Beside them stands t(LIF, fused) / t(SB, fused): both
+neurons by kernels of one kind, each in one pass over time.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,6 +27,7 @@ from spsn.replication.style import (
     ordered,
 )
 
+GROWING = (("lif", "paper"), ("lif", "unbind"), ("spsn-sb", "paper"), ("lif", "fused"), ("spsn-sb", "fused"))
 Times = Callable[[str, str], float | None]
 KEYS = ["steps", "model", "implementation"]
 _CIRCUMSTANCES = ("model", "implementation", "status", "batch_size", "device", "threads", "dtype")
@@ -46,18 +48,26 @@ def decomposition(seconds: Times) -> tuple[float | None, float | None, float | N
     return _over(lif, spsn), _over(lif, loop), _over(loop, spsn)
 
 
+def fused_ratio(seconds: Times) -> float | None:
+    """LIF over SPSN-SB where both are fused."""
+    return _over(seconds("lif", "fused"), seconds("spsn-sb", "fused"))
+
+
 def _over(above: float | None, below: float | None) -> float | None:
     return above / below if above and below else None
 
 
 def _ratio_macros(prefix: str, seconds: Times) -> tuple[dict[str, str], dict[str, bool]]:
     whole, baseline, rest = decomposition(seconds)
-    fused = _over(seconds("lif", "fused"), seconds("spsn-sb", "fused"))
+    fused = fused_ratio(seconds)
     parts = {"Whole": whole, "Baseline": baseline, "Rest": rest, "Fused": fused}
     macros = {f"{prefix.capitalize()}Ratio{name}": latex.number(value) for name, value in parts.items()}
+    gains = {model: _over(seconds(model, "paper"), seconds(model, "fused")) for model in ("lif", "spsn-sb")}
+    macros |= {f"{prefix.capitalize()}Gain{latex.letters(m)}": latex.number(v) for m, v in gains.items()}
     return macros, {
         f"{prefix}ratio": None not in (whole, baseline, rest),
         f"{prefix}fused": fused is not None,
+        f"{prefix}gain": None not in gains.values(),  # how much faster fused is than the paper's way
         f"{prefix}faster": rest is not None and rest < 1,  # LIF, without the slices, faster than SPSN-SB
     }
 
@@ -111,6 +121,7 @@ def length_macros(lengths: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool
     )
     macros, switches = _ratio_macros("length", _at(medians, longest))
     raw = measured.groupby(KEYS).seconds_unsynchronised.median()
+    fused = max([t for t in steps if fused_ratio(_at(medians, t))], default=None)
     text = {
         "LengthTable": _length_table(lengths, medians, steps),
         "LengthCircumstances": _circumstances(lengths),
@@ -118,9 +129,12 @@ def length_macros(lengths: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool
         "LengthNeurons": whole_numbers(lengths.neurons),
         "LengthRepeats": latex.integer(lengths.repeat.max() + 1),
         "LengthLongest": latex.integer(longest) if longest else latex.ABSENT,
+        "LengthFusedLongest": latex.integer(fused) if fused else latex.ABSENT,
+        "LengthRatioFusedLongest": latex.number(fused_ratio(_at(medians, fused))),
         "LengthUnsynchronised": latex.number(decomposition(_at(raw, longest))[0]),
         "LengthSpread": latex.percent(_largest_spread(measured), 0),
     }
+    switches["lengthlonger"] = fused is not None and fused > (longest or 0)
     switches["lengthongpu"] = len(measured) > 0 and on_gpu(measured.device)
     return macros | text | _growth_macros(medians, steps), switches
 
@@ -137,7 +151,7 @@ def _positive(seconds: float | None) -> float | None:
 def _growth_macros(medians: pd.Series, steps: Iterable[int]) -> dict[str, str]:
     """For each program: over its own range of measured lengths, how its time grew."""
     macros = {}
-    for model, way in (("lif", "paper"), ("lif", "unbind"), ("spsn-sb", "paper")):
+    for model, way in GROWING:
         known = {t: s for t in steps if (s := _at(medians, t)(model, way)) is not None}
         suffix = latex.letters(model) + latex.letters(way)
         first, last = (min(known), max(known)) if known else (None, None)
@@ -176,14 +190,15 @@ def _length_table(lengths: pd.DataFrame, medians: pd.Series, steps: Iterable[int
     for t in steps:
         rows = lengths[lengths.steps == t]
         cells = [_length_cell(rows[(rows.model == m) & (rows.implementation == w)]) for m, w in series]
-        lines.append((latex.integer(t), *cells, *map(latex.number, decomposition(_at(medians, t)))))
-    parts = (("paper's", "ratio"), ("of it,", "slices"), ("of it,", "rest"))
+        ratios = *decomposition(_at(medians, t)), fused_ratio(_at(medians, t))
+        lines.append((latex.integer(t), *cells, *map(latex.number, ratios)))
+    parts = (("paper's", "ratio"), ("of it,", "slices"), ("of it,", "rest"), ("both", "fused"))
     head = [
         "$T$",
         *(latex.stacked(*_names(*pair)) for pair in series),
         *(latex.stacked(*pair) for pair in parts),
     ]
-    return latex.tabular(f"@{{}}r{'r' * len(series)}@{{\\qquad}}rrr@{{}}", head, lines)
+    return latex.tabular(f"@{{}}r{'r' * len(series)}@{{\\qquad}}rrrr@{{}}", head, lines)
 
 
 def _length_cell(rows: pd.DataFrame) -> str:

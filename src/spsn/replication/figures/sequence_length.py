@@ -4,7 +4,8 @@ The paper divides its eager LIF loop by its own SPSN. Here that ratio stands bes
 the loop runs without the quadratic backward of its slices (LIF `unbind` over the same SPSN, as the report
 does), and beside ratios of like with like: plain over plain, fused over fused. Every number is a
 median over repeats: a time has a floor and no ceiling, so one disturbed repeat would move a mean. A length
-that could not be measured is a mark in the strip on top of the panel.
+that could not be measured is a mark in the strip on top of the panel. A line stands where the paper's lengths
+end, if there are longer ones.
 """
 
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ from spsn.replication.style import (
 COLUMNS = ("model", "implementation", "steps", "repeat", "status", "seconds", "batch_size", "device")
 # LIF's implementation, SPSN-SB's implementation
 PAIRS = (("paper", "paper"), ("unbind", "paper"), ("torch", "torch"), ("fused", "fused"))
+PAPER_LONGEST = 10_000  # time steps
 STATUS_MARKERS = {"too-slow": "x", "out-of-memory": "+"}
 UNKNOWN = "side-missing"  # a ratio of which one side was not measured
 
@@ -83,15 +85,34 @@ def figure5(lengths: pd.DataFrame, context: Context) -> Figure:
     duration.set(title=f"A  Forward and backward ({setting})", ylabel="seconds")
     value = published(context, "speed_up", "spsn-sb", "10000")
     if value:
-        published_point(ratio, 10_000, value[0], "B/published")
+        published_point(ratio, PAPER_LONGEST, value[0], "B/published")
     ratio.axhline(1, color=FAINT, linewidth=0.7, linestyle=":", zorder=0)
     _panel(ratio, ratio_lines(times), [], [published_handle()] if value else [])
     ratio.set(title="B  Speed-up: LIF over SPSN-SB", ylabel="LIF seconds / SPSN-SB seconds")
-    steps = sorted(set(times.steps)) + ([10_000] if value else [])
-    for axes in (duration, ratio):
+    steps = sorted(set(times.steps)) + ([PAPER_LONGEST] if value else [])
+    for panel, axes in (("A", duration), ("B", ratio)):
         axes.set_xlim(min(steps) / 1.3, max(steps) * 1.3)
+        if min(steps) <= PAPER_LONGEST < max(steps):
+            _paper_ends(axes, panel)
     footer(figure, context.note, "random input" if context.note else "")
     return figure
+
+
+def _paper_ends(axes: Axes, panel: str) -> None:
+    """A line where the paper's lengths end, named in the first panel."""
+    line = axes.axvline(PAPER_LONGEST, color=FAINT, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
+    line.set_gid(f"{panel}/paper-ends")
+    if panel != "A":
+        return
+    place = {"xytext": (-2, 2), "textcoords": "offset points", "ha": "right", "va": "bottom"}
+    axes.annotate(
+        "paper's range",
+        (PAPER_LONGEST, 0),
+        xycoords=axes.get_xaxis_transform(),
+        size=6,
+        color=FAINT,
+        **place,
+    )
 
 
 def summarize_repeats(lengths: pd.DataFrame) -> pd.DataFrame:

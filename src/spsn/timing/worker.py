@@ -1,0 +1,78 @@
+"""A measurement in a process of its own, which sleeps while others are measured.
+
+Whoever starts it (`contest.py`) names a function of this package and its arguments; the function makes the
+`Subject`. The process then reads one word a line and answers each with one JSON object a line:
+
+    call      the subject is called once, from an idle device to an idle device: seconds, and the parts
+              between its laps
+    memory    bytes held before the first call, and the most held at any time since
+    details   what else the subject has to say
+
+Between two words it blocks on the pipe: no thread of its own competes with what is measured elsewhere.
+It ends with its input.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import Any, TextIO
+
+import torch
+
+from spsn.errors import SpsnError
+from spsn.memory import peak_bytes, reset_peak
+from spsn.timing.measure import MEASURED, OUT_OF_MEMORY, Function, clock_for, timed_call
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: `call(lap)`; `details()` is asked once all calls are done."""
+
+    call: Function
+    device: torch.device
+    details: Callable[[], dict[str, Any]] = dict
+
+
+def answers(subject: Subject, words: TextIO | Iterator[str]) -> Iterator[dict[str, Any]]:
+    """What the process answers to each word."""
+    clock = clock_for(subject.device)
+    held = reset_peak(subject.device)
+    for word in words:
+        if word.strip() == "call":
+            call = timed_call(subject.call, clock)
+            yield {"status": OUT_OF_MEMORY} if call is None else {"status": MEASURED} | asdict(call)
+        elif word.strip() == "memory":
+            peak = None if held is None else peak_bytes(subject.device)
+            yield {"held_bytes": held, "peak_bytes": peak}
+        elif word.strip() == "details":
+            yield subject.details()
+
+
+def made(name: str, settings: dict[str, Any]) -> Subject:
+    """The subject that the function `module:function` makes of `settings`."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)(**settings)
+
+
+def main() -> None:
+    """Serve until the input ends; whatever else prints goes to the standard error."""
+    with os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8") as out:
+        os.dup2(2, 1)
+        try:
+            subject = made(sys.argv[1], json.loads(sys.argv[2]))
+        except SpsnError as error:
+            print(json.dumps({"refusal": str(error)}), file=out)
+            return
+        print(json.dumps({"ready": True}), file=out)
+        for answer in answers(subject, sys.stdin):
+            print(json.dumps(answer), file=out)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (KeyboardInterrupt, BrokenPipeError):  # whoever asked is gone or about to go
+        os._exit(130)
