@@ -23,7 +23,7 @@ from spsn.neurons.lif import autograd_lif
 from spsn.noise import Purpose
 from spsn.objective import objective
 
-CLEAR = 4e-6  # of the greatest potential: well above what rounding in float32 moves
+CLEAR = 2e-6  # of the greatest potential: well above what rounding in float32 moves
 
 
 def store_of(pictures: Sequence[np.ndarray]) -> EventStore:

@@ -113,10 +113,10 @@ def test_a_step(monkeypatch, capsys):
 def test_a_step_on_one_line_as_a_module(tmp_path):
     """As one types it in the repository's root, and so the record says it."""
     kept = tmp_path / "record.json"
-    options = ["--device", "cpu", "--model", "lif", "--backend", "fused", "--output", str(kept), *STEP]
+    options = ["--device", "cpu", "--model", "lif", "--backend", "torch", "--output", str(kept), *STEP]
     command = [sys.executable, "-m", "benchmarks.step", *options]
     done = subprocess.run(command, cwd=BENCHMARKS.parent, capture_output=True, text=True, check=True)
-    assert len(done.stdout.splitlines()) == 1 and "lif fused, 2 x 9 steps" in done.stdout
+    assert len(done.stdout.splitlines()) == 1 and "lif torch, 2 x 9 steps" in done.stdout
     record = json.loads(kept.read_text())
     assert record["malloc"] == "default" and record["seconds"] > 0
     assert record["command"] == shlex.join(["python", "-m", "benchmarks.step", *options])

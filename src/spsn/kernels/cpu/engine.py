@@ -6,11 +6,11 @@ again by every step, so a second pass forward overwrites what the first one left
 overwritten pass raises RuntimeError.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from spsn import threads
@@ -46,12 +46,12 @@ class Shape:
     @property
     def width(self) -> int:
         """Neurons of a hidden layer, filled up to whole vectors."""
-        return _whole(self.size)
+        return whole(self.size)
 
     @property
     def read_width(self) -> int:
         """Classes, filled up to whole vectors; 0 where the readout is collapsed."""
-        return _whole(self.classes) if self.over_time else 0
+        return whole(self.classes) if self.over_time else 0
 
     @property
     def spiking(self) -> bool:
@@ -65,20 +65,27 @@ class Shape:
         return Neuron(kind, self.alpha, self.beta, self.threshold)
 
 
-def _whole(count: int) -> int:
+def whole(count: int) -> int:
+    """`count` filled up to whole vectors."""
     return -(-count // LANES) * LANES
 
 
-def _zeros(*shape: int, dtype: torch.dtype = torch.float32) -> np.ndarray:
-    """torch's allocator begins at whole cache lines, numpy's need not."""
-    return torch.zeros(shape, dtype=dtype).numpy()
+def empty(*shape: int, dtype: type = np.float32) -> np.ndarray:
+    """An array that is not set, beginning at a whole cache line.
 
-
-def _empty(size: int, dtype: type) -> np.ndarray:
-    """Numbers not set, beginning at a whole cache line; numpy asks for large pages, torch does not."""
-    room = np.empty(size * np.dtype(dtype).itemsize + CACHE_LINE, np.uint8)
+    numpy, other than torch, asks the system for large pages.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.empty(size + CACHE_LINE, np.uint8)
     begin = -room.ctypes.data % CACHE_LINE
-    return room[begin : begin + size * np.dtype(dtype).itemsize].view(dtype)
+    return room[begin : begin + size].view(dtype).reshape(shape)
+
+
+def zeros(*shape: int, dtype: type = np.float32) -> np.ndarray:
+    """The same, filled with 0."""
+    made = empty(*shape, dtype=dtype)
+    made.fill(0)
+    return made
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,7 @@ class Engine:
         runs, samples, steps = batch.shape
         self._workers()
         kept = self._kept(runs, samples, steps, keep)
-        events, draws = _events(batch)
+        events, draws = batch_events(batch)
         tasks = runs * -(-samples // GROUP_SAMPLES)
         count = runs * samples
 
@@ -190,7 +197,7 @@ class Engine:
     def _buffer(self, name: str, size: int, dtype: type) -> np.ndarray:
         if name not in self._flat or self._flat[name].size < size:
             self._flat.pop(name, None)  # first give back, then take
-            self._flat[name] = _empty(size, dtype)
+            self._flat[name] = empty(size, dtype=dtype)
         return self._flat[name]
 
     def _kept(self, runs: int, samples: int, steps: int, keep: bool) -> Kept:
@@ -236,45 +243,46 @@ def _weights(shape: Shape) -> Weights:
     between = shape.layers - 1
     tables = (width // GROUP, PATTERNS, LANES)
     return Weights(
-        first=_zeros(runs, CHANNELS, width),
-        hidden=_zeros(runs, between, width, width),
-        sums=_zeros(runs, between * shape.spiking, width // LANES, *tables),
-        back=_zeros(runs, between, width, width),
-        bias=_zeros(runs, shape.layers, width),
-        read=_zeros(runs, width, read),
-        read_sums=_zeros(runs, read // LANES * shape.spiking, *tables),
-        read_back=_zeros(runs, read, width),
-        read_bias=_zeros(runs, read),
+        first=zeros(runs, CHANNELS, width),
+        hidden=zeros(runs, between, width, width),
+        sums=zeros(runs, between * shape.spiking, width // LANES, *tables),
+        back=zeros(runs, between, width, width),
+        bias=zeros(runs, shape.layers, width),
+        read=zeros(runs, width, read),
+        read_sums=zeros(runs, read // LANES * shape.spiking, *tables),
+        read_back=zeros(runs, read, width),
+        read_bias=zeros(runs, read),
     )
 
 
 def _scratch(shape: Shape, slot: int) -> Scratch:
     width = shape.width
     return Scratch(
-        tile=_zeros(TILE, width),
-        other=_zeros(TILE, width),
-        read=_zeros(TILE, shape.read_width),
-        masks=_zeros(shape.layers, TILE, width // LANES, dtype=torch.uint16),
-        states=_zeros(shape.layers, 2, width),
-        read_states=_zeros(2, shape.read_width),
-        uniforms=_zeros(TILE * LANES),
-        sums=_zeros(TILE // GROUP * TABLE),
-        columns=_zeros(2, CHANNELS, dtype=torch.int32),
+        tile=zeros(TILE, width),
+        other=zeros(TILE, width),
+        read=zeros(TILE, shape.read_width),
+        masks=zeros(shape.layers, TILE, width // LANES, dtype=np.uint16),
+        states=zeros(shape.layers, 2, width),
+        read_states=zeros(2, shape.read_width),
+        uniforms=zeros(TILE * LANES),
+        sums=zeros(TILE // GROUP * TABLE),
+        columns=zeros(2, CHANNELS, dtype=np.int32),
         slot=slot,
     )
 
 
 def _gradients(shape: Shape) -> Gradients:
     return Gradients(
-        first=_zeros(CHANNELS, shape.width),
-        hidden=_zeros(shape.layers - 1, shape.width, shape.width),
-        bias=_zeros(shape.layers, shape.width),
-        read=_zeros(shape.width, shape.read_width),
-        read_bias=_zeros(shape.read_width),
+        first=zeros(CHANNELS, shape.width),
+        hidden=zeros(shape.layers - 1, shape.width, shape.width),
+        bias=zeros(shape.layers, shape.width),
+        read=zeros(shape.width, shape.read_width),
+        read_bias=zeros(shape.read_width),
     )
 
 
-def _events(batch: Batch) -> tuple[Events, Draws]:
+def batch_events(batch: Batch) -> tuple[Events, Draws]:
+    """A batch as the kernels take it."""
     store = batch.store
     events = Events(store.time_bin, store.channel, store.offsets, store.length)
     return events, Draws(batch.samples.numpy(), batch.shifts, batch.zooms, np.array(batch.lengths, np.int64))

@@ -12,7 +12,7 @@ from collections import namedtuple
 
 from spsn.compiled import jit
 from spsn.data.batches import column_runs, source_index
-from spsn.kernels.cpu.simd import LANES, load, store
+from spsn.kernels.cpu.simd import LANES, WIDE, load, load_wide, store
 
 # The event store's arrays: time bins and channels of all events, and where a sample's begin.
 Events = namedtuple("Events", "time_bin channel offsets length")
@@ -33,47 +33,76 @@ def _first_event(time_bin, begin, end, row):
 
 
 @jit
-def _add_row(weights, row, tile, t):
-    """tile[t] += weights[row]."""
+def _gather_rows(channels, begin, end, columns, weights, tile, t):
+    """tile[t] += the weight rows of the events begin ... end-1."""
     width = tile.shape[1]
-    for column in range(0, width, LANES):
-        at = t * width + column
-        store(tile, at, load(tile, at) + load(weights, row * width + column))
+    first, count = columns[0], columns[1]
+    wide = width - width % WIDE
+    for column in range(0, wide, WIDE):
+        total = load_wide(tile, t * width + column)
+        for e in range(begin, end):
+            channel = channels[e]
+            at = int(first[channel]) * width + column
+            for _ in range(count[channel]):
+                total = total + load_wide(weights, at)
+                at += width
+        store(tile, t * width + column, total)
+    for column in range(wide, width, LANES):
+        part = load(tile, t * width + column)
+        for e in range(begin, end):
+            channel = channels[e]
+            at = int(first[channel]) * width + column
+            for _ in range(count[channel]):
+                part = part + load(weights, at)
+                at += width
+        store(tile, t * width + column, part)
 
 
 @jit
-def _add_to_row(weights, row, tile, t):
-    """weights[row] += tile[t]."""
+def _scatter_rows(channels, begin, end, columns, weights, tile, t):
+    """weights[row] += tile[t] for the rows of the events begin ... end-1."""
     width = tile.shape[1]
-    for column in range(0, width, LANES):
-        at = row * width + column
-        store(weights, at, load(weights, at) + load(tile, t * width + column))
+    first, count = columns[0], columns[1]
+    wide = width - width % WIDE
+    for column in range(0, wide, WIDE):
+        row = load_wide(tile, t * width + column)
+        for e in range(begin, end):
+            channel = channels[e]
+            at = int(first[channel]) * width + column
+            for _ in range(count[channel]):
+                store(weights, at, load_wide(weights, at) + row)
+                at += width
+    for column in range(wide, width, LANES):
+        part = load(tile, t * width + column)
+        for e in range(begin, end):
+            channel = channels[e]
+            at = int(first[channel]) * width + column
+            for _ in range(count[channel]):
+                store(weights, at, load(weights, at) + part)
+                at += width
 
 
 @jit
-def _walk(events, draws, run, item, t0, steps, columns, weights, tile, into_weights):
-    """Every event of a tile, doubled or dropped as the canvas has it, with what is to be done to its row."""
+def _walk(events, draws, run, item, t0, steps, columns, weights, tile, scatter):
+    """Row by row, the events of a tile as the canvas has them: some twice, some not at all."""
     sample, zoom = draws.samples[run, item], draws.zooms[run, item]
     own = int(events.length[sample])
     empty = int(draws.lengths[run]) - own
-    begin, end = events.offsets[sample], events.offsets[sample + 1]
-    first, count = columns[0], columns[1]
-    at = -1
-    for t in range(max(0, empty - t0), steps):
+    at, stop = events.offsets[sample], events.offsets[sample + 1]
+    begin = max(0, empty - t0)
+    if begin < steps:
+        at = _first_event(events.time_bin, at, stop, source_index(t0 + begin - empty, own, zoom, 0.0))
+    for t in range(begin, steps):
         row = source_index(t0 + t - empty, own, zoom, 0.0)
-        if at < 0:
-            at = _first_event(events.time_bin, begin, end, row)
-        while at < end and events.time_bin[at] < row:
+        while at < stop and events.time_bin[at] < row:
             at += 1
-        e = at  # a row may be read twice: `at` waits at its beginning
-        while e < end and events.time_bin[e] == row:
-            channel = events.channel[e]
-            for k in range(count[channel]):
-                if into_weights:
-                    _add_to_row(weights, int(first[channel]) + k, tile, t)
-                else:
-                    _add_row(weights, int(first[channel]) + k, tile, t)
-            e += 1
+        end = at  # a row may be read twice: `at` waits at its beginning
+        while end < stop and events.time_bin[end] == row:
+            end += 1
+        if end > at and scatter:
+            _scatter_rows(events.channel, at, end, columns, weights, tile, t)
+        elif end > at:
+            _gather_rows(events.channel, at, end, columns, weights, tile, t)
 
 
 @jit
