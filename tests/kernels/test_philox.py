@@ -69,16 +69,11 @@ def _blocks(k0: int, k1: int, first: int, steps: int, step: int, epoch: int) -> 
 def test_every_spike_is_decided_by_its_own_uniform(model, neurons):
     """Without memory u = x, so potentials a little above and below what its uniform asks for must part."""
     shape, address = (3, 67, neurons), NoiseAddress((11,), Purpose.TEST_SPIKES, epoch=2, step=9)
-    needed = np.log(_odds(uniforms(11, Purpose.TEST_SPIKES, shape, epoch=2, step=9, layer=3)))
-    fire = bernoulli_spikes if model == "spsn-sb" else gumbel_spikes
-    needed = needed if model == "spsn-sb" else -needed / 2
-    random = torch.Generator().manual_seed(0)
-    expected = torch.rand(shape, generator=random) < 0.5
-    x = torch.from_numpy(needed) + 1e-4 * (2 * expected.double() - 1)
-    spikes = fire(x.float(), 0.0, 0.0, address, layer=3)
-    assert torch.equal(spikes, expected.float())
-
-
-def _odds(r: np.ndarray) -> np.ndarray:
-    r = r.astype(np.float64)
-    return r / (1 - r)
+    r = torch.from_numpy(uniforms(11, Purpose.TEST_SPIKES, shape, epoch=2, step=9, layer=3)).double()
+    fires = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    away = 1e-5 / (r * (1 - r)) * (2 * fires.double() - 1)  # moves the probability by about 1e-5
+    if model == "spsn-sb":
+        spikes = bernoulli_spikes((torch.logit(r) + away).float(), 0.0, 0.0, address, layer=3)
+    else:
+        spikes = gumbel_spikes((-torch.logit(r) + away).float() / 2, 0.0, 0.0, address, layer=3)
+    assert torch.equal(spikes, fires.float())

@@ -53,7 +53,7 @@ def test_exp_is_good_to_few_units_in_the_last_place(grid):
     exp_of(grid, out)
     exact = np.exp(grid.astype(np.float64))
     units = np.abs(out - exact) / np.spacing(exact.astype(np.float32))
-    assert units.max() < 2.0
+    assert units.max() < 3.0
 
 
 def test_exp_at_its_ends():

@@ -108,6 +108,7 @@ class Engine:
         self._scratch: list[Scratch] = []
         self._gradients: list[Gradients] = []
         self._flat: dict[str, np.ndarray] = {}
+        self._last: tuple = ()  # what the way back needs of the last way forward
 
     def forward(
         self,
