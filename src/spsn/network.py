@@ -22,7 +22,8 @@ from spsn import noise
 from spsn.data.batches import Batch
 from spsn.data.shd import CHANNELS
 from spsn.grid import RunSettings
-from spsn.kernels.cpu.engine import Engine, NoiseAddress, Shape
+from spsn.kernels.cpu.buffers import Shape
+from spsn.kernels.cpu.engine import Engine, NoiseAddress
 from spsn.kernels.cpu.operation import run_layers
 from spsn.neurons import MODELS
 from spsn.neurons.integrator import LeakyIntegrator, decay, mean_coefficients

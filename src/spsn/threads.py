@@ -18,7 +18,7 @@ _count = 1
 
 
 def use(backend: str, threads: int, device: torch.device | str = "cpu") -> None:
-    """Compute on `threads` CPU threads from now on: with the fused backend on a CPU the kernels', else torch's.
+    """Compute on so many CPU threads from now on: the kernels' with the fused backend on a CPU, else torch's.
 
     Raises ValueError for less than one.
     """

@@ -135,11 +135,11 @@ def gumbel_fire(potential: Tensor, uniforms: Tensor | None = None) -> Tensor:
     Each logit receives a Gumbel draw -log(-log r) of its own. `uniforms` (of the potential's shape) replace
     the two by a pair with the same difference, log r - log(1-r): the firing depends on nothing else.
     """
-    logits = torch.stack([potential, -potential], dim=-1)
     if uniforms is None:
-        gumbels = -torch.log(-torch.log(torch.rand_like(logits)))
+        own, other = -torch.log(-torch.log(potential.new_empty(2, *potential.shape).uniform_()))
     else:
-        gumbels = torch.stack([uniforms.log(), torch.log1p(-uniforms)], dim=-1)
-    soft = torch.softmax(logits + gumbels, dim=-1)
-    hard = torch.zeros_like(soft).scatter_(-1, soft.argmax(dim=-1, keepdim=True), 1.0)
-    return (hard - soft.detach() + soft)[..., 0]
+        own, other = uniforms.log(), torch.log1p(-uniforms)
+    # The two logits lie apart: a softmax over neighbours in memory would take twice the time.
+    soft = torch.softmax(torch.stack([potential + own, other - potential]), dim=0)[0]
+    hard = (soft > 0.5).type_as(soft)
+    return hard - soft.detach() + soft

@@ -16,7 +16,7 @@ import torch
 
 from spsn.compiled import jit
 from spsn.kernels.cpu.adjoint import neuron_adjoint
-from spsn.kernels.cpu.engine import KINDS, zeros
+from spsn.kernels.cpu.buffers import KINDS, zeros
 from spsn.kernels.cpu.fire import LIF_CODE, Neuron, count_spikes, fire, keep_patterns
 from spsn.kernels.cpu.philox import Address, fill_uniforms
 from spsn.kernels.cpu.products import (

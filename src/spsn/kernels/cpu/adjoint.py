@@ -11,7 +11,8 @@ In place: the tile holds g before and dx after. The states e and dx are carried 
 
 from spsn.compiled import jit
 from spsn.kernels.cpu.fire import LIF_CODE, LIF_PAPER, RELU
-from spsn.kernels.cpu.simd import LANES, above, fma, load, magnitude, select, signs, splat, store
+from spsn.kernels.cpu.lanes import above, magnitude, select, signs
+from spsn.kernels.cpu.simd import LANES, fma, load, splat, store
 
 
 @jit

@@ -6,7 +6,6 @@ again by every step, so a second pass forward overwrites what the first one left
 overwritten pass raises RuntimeError.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,77 +14,12 @@ from torch import Tensor
 
 from spsn import threads
 from spsn.data.batches import Batch
-from spsn.data.shd import CHANNELS
+from spsn.kernels.cpu.buffers import Shape, empty, gradients_for, scratch_for, weights_for
 from spsn.kernels.cpu.events import Draws, Events
-from spsn.kernels.cpu.fire import LIF_CODE, LIF_PAPER, RELU, SPSN_GS, SPSN_SB, Neuron
-from spsn.kernels.cpu.passes import Errors, Gradients, Kept, Pass, Scratch, Weights, backward, forward
-from spsn.kernels.cpu.products import GROUP, PATTERNS, TABLE, TILE, weight_sums
-from spsn.kernels.cpu.simd import LANES
+from spsn.kernels.cpu.passes import Errors, Gradients, Kept, Pass, Scratch, backward, forward
+from spsn.kernels.cpu.products import GROUP, TILE, weight_sums
 
-CACHE_LINE = 64  # bytes
 GROUP_SAMPLES = 8  # samples whose gradients one worker sums in turn
-
-KINDS = {"spsn-sb": SPSN_SB, "spsn-gs": SPSN_GS, "non-spiking": RELU}
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What an engine is made for; `over_time`: the readout's potentials are wanted, not only their mean."""
-
-    model: str
-    runs: int
-    layers: int
-    size: int
-    classes: int
-    alpha: float
-    beta: float
-    threshold: float
-    reset: str
-    over_time: bool
-
-    @property
-    def width(self) -> int:
-        """Neurons of a hidden layer, filled up to whole vectors."""
-        return whole(self.size)
-
-    @property
-    def read_width(self) -> int:
-        """Classes, filled up to whole vectors; 0 where the readout is collapsed."""
-        return whole(self.classes) if self.over_time else 0
-
-    @property
-    def spiking(self) -> bool:
-        """Whether hidden layers give spikes."""
-        return self.model != "non-spiking"
-
-    @property
-    def neuron(self) -> Neuron:
-        """The kernels' constants."""
-        kind = KINDS.get(self.model, LIF_PAPER if self.reset == "paper" else LIF_CODE)
-        return Neuron(kind, self.alpha, self.beta, self.threshold)
-
-
-def whole(count: int) -> int:
-    """`count` filled up to whole vectors."""
-    return -(-count // LANES) * LANES
-
-
-def empty(*shape: int, dtype: type = np.float32) -> np.ndarray:
-    """An array that is not set, beginning at a whole cache line.
-
-    numpy, other than torch, asks the system for large pages.
-    """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    room = np.empty(size + CACHE_LINE, np.uint8)
-    begin = -room.ctypes.data % CACHE_LINE
-    return room[begin : begin + size].view(dtype).reshape(shape)
-
-
-def zeros(*shape: int, dtype: type = np.float32) -> np.ndarray:
-    """The same, filled with 0."""
-    made = empty(*shape, dtype=dtype)
-    made.fill(0)
-    return made
 
 
 @dataclass(frozen=True)
@@ -104,7 +38,7 @@ class Engine:
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self.passes = 0  # ways forward so far: what was kept belongs to the last one
-        self._weights = _weights(shape)
+        self._weights = weights_for(shape)
         self._scratch: list[Scratch] = []
         self._gradients: list[Gradients] = []
         self._flat: dict[str, np.ndarray] = {}
@@ -216,11 +150,11 @@ class Engine:
 
     def _workers(self) -> None:
         while len(self._scratch) < threads.kernel_threads():
-            self._scratch.append(_scratch(self.shape, len(self._scratch)))
+            self._scratch.append(scratch_for(self.shape, len(self._scratch)))
 
     def _groups(self, count: int) -> None:
         while len(self._gradients) < count:
-            self._gradients.append(_gradients(self.shape))
+            self._gradients.append(gradients_for(self.shape))
 
     def _summed(self, runs: int, groups: int) -> list[np.ndarray]:
         shape = self.shape
@@ -237,49 +171,6 @@ class Engine:
                 of_run += [read[:n, :c].T, read_bias[:c]]
             made.append(of_run)
         return [np.stack(column) for column in zip(*made, strict=True)]
-
-
-def _weights(shape: Shape) -> Weights:
-    runs, width, read = shape.runs, shape.width, shape.read_width
-    between = shape.layers - 1
-    tables = (width // GROUP, PATTERNS, LANES)
-    return Weights(
-        first=zeros(runs, CHANNELS, width),
-        hidden=zeros(runs, between, width, width),
-        sums=zeros(runs, between * shape.spiking, width // LANES, *tables),
-        back=zeros(runs, between, width, width),
-        bias=zeros(runs, shape.layers, width),
-        read=zeros(runs, width, read),
-        read_sums=zeros(runs, read // LANES * shape.spiking, *tables),
-        read_back=zeros(runs, read, width),
-        read_bias=zeros(runs, read),
-    )
-
-
-def _scratch(shape: Shape, slot: int) -> Scratch:
-    width = shape.width
-    return Scratch(
-        tile=zeros(TILE, width),
-        other=zeros(TILE, width),
-        read=zeros(TILE, shape.read_width),
-        masks=zeros(shape.layers, TILE, width // LANES, dtype=np.uint16),
-        states=zeros(shape.layers, 2, width),
-        read_states=zeros(2, shape.read_width),
-        uniforms=zeros(TILE * LANES),
-        sums=zeros(TILE // GROUP * TABLE),
-        columns=zeros(2, CHANNELS, dtype=np.int32),
-        slot=slot,
-    )
-
-
-def _gradients(shape: Shape) -> Gradients:
-    return Gradients(
-        first=zeros(CHANNELS, shape.width),
-        hidden=zeros(shape.layers - 1, shape.width, shape.width),
-        bias=zeros(shape.layers, shape.width),
-        read=zeros(shape.width, shape.read_width),
-        read_bias=zeros(shape.read_width),
-    )
 
 
 def batch_events(batch: Batch) -> tuple[Events, Draws]:

@@ -19,20 +19,9 @@ from collections import namedtuple
 import numpy as np
 
 from spsn.compiled import jit
+from spsn.kernels.cpu.lanes import above, exp, magnitude, select, store_patterns
 from spsn.kernels.cpu.philox import fill_uniforms
-from spsn.kernels.cpu.simd import (
-    LANES,
-    above,
-    exp,
-    fma,
-    load,
-    magnitude,
-    select,
-    splat,
-    store,
-    store_past_cache,
-    store_patterns,
-)
+from spsn.kernels.cpu.simd import LANES, fma, load, splat, store, store_past_cache
 from spsn.neurons.lif import SURROGATE_SLOPE
 
 SPSN_SB, SPSN_GS, LIF_CODE, LIF_PAPER, RELU = 0, 1, 2, 3, 4

@@ -12,7 +12,8 @@ from spsn import threads
 from spsn.compiled import jit
 from spsn.data.batches import Batch
 from spsn.data.shd import CHANNELS
-from spsn.kernels.cpu.engine import GROUP_SAMPLES, batch_events, empty, whole, zeros
+from spsn.kernels.cpu.buffers import empty, whole, zeros
+from spsn.kernels.cpu.engine import GROUP_SAMPLES, batch_events
 from spsn.kernels.cpu.events import add_event_gradient, add_events, prepare_columns
 from spsn.kernels.cpu.tiles import add_over_time, clear
 

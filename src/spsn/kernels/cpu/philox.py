@@ -9,7 +9,8 @@ from collections import namedtuple
 import numpy as np
 
 from spsn.compiled import jit
-from spsn.kernels.cpu.simd import LANES, lane_numbers, splat_words, store, uniforms_of
+from spsn.kernels.cpu.lanes import lane_numbers, uniforms_of
+from spsn.kernels.cpu.simd import LANES, splat_words, store
 from spsn.noise import M0, M1, ROUNDS, W0, W1
 
 Address = namedtuple(

@@ -6,14 +6,14 @@ processor with narrower registers each becomes two or four of them, and the resu
 
     float32 (16 lanes) and wide float32 (64 lanes):  + - * /   fma   splat   load   store
     uint64 (16 lanes):                               + * ^ & >>
-    mask: 16 bits, one a lane, in a uint16
+
+Masks, functions and conversions stand in `lanes.py`.
 
 Loads and stores take the flat index of the first element and do not check it.
 """
 
 import operator
 
-import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -44,16 +44,18 @@ WORDS = VectorType(types.uint64, LANES)
 INTS = VectorType(types.int32, LANES)
 
 
-def _llvm(context, vector: VectorType) -> ir.VectorType:
+def llvm_type(context, vector: VectorType) -> ir.VectorType:
+    """LLVM's type of a vector."""
     return context.get_value_type(vector)
 
 
-def _broadcast(builder, scalar, kind: ir.VectorType):
+def broadcast(builder, scalar, kind: ir.VectorType):
+    """The scalar in every lane."""
     one = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.IntType(32)(0))
     return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), kind.count), None))
 
 
-def _pointer(context, builder, array_type, array, index, kind):
+def pointer_to(context, builder, array_type, array, index, kind):
     """Where `kind` begins in the array's memory, at a flat index of its elements."""
     from numba.np.arrayobj import make_array
 
@@ -61,7 +63,7 @@ def _pointer(context, builder, array_type, array, index, kind):
     return builder.bitcast(builder.gep(data, [index]), kind.as_pointer())
 
 
-def _call(builder, name: str, arguments):
+def call_llvm(builder, name: str, arguments):
     """LLVM's own function of that name for vectors of the arguments' type."""
     kind = arguments[0].type
     function_type = ir.FunctionType(kind, [kind] * len(arguments))
@@ -73,9 +75,9 @@ def _loader(vector: VectorType):
     def load(typingctx, array, index):
         def codegen(context, builder, signature, arguments):
             array_type, index_type = signature.args
-            kind = _llvm(context, vector)
+            kind = llvm_type(context, vector)
             at = context.cast(builder, arguments[1], index_type, types.intp)
-            return builder.load(_pointer(context, builder, array_type, arguments[0], at, kind), align=4)
+            return builder.load(pointer_to(context, builder, array_type, arguments[0], at, kind), align=4)
 
         return vector(array, index), codegen
 
@@ -92,8 +94,10 @@ def _broadcaster(vector: VectorType):
             array_type, index_type = signature.args
             at = context.cast(builder, arguments[1], index_type, types.intp)
             element = ir.FloatType()
-            number = builder.load(_pointer(context, builder, array_type, arguments[0], at, element), align=4)
-            return _broadcast(builder, number, _llvm(context, vector))
+            number = builder.load(
+                pointer_to(context, builder, array_type, arguments[0], at, element), align=4
+            )
+            return broadcast(builder, number, llvm_type(context, vector))
 
         return vector(array, index), codegen
 
@@ -111,7 +115,7 @@ def byte_at(typingctx, array, index):
     def codegen(context, builder, signature, arguments):
         array_type, index_type = signature.args
         at = context.cast(builder, arguments[1], index_type, types.intp)
-        pointer = _pointer(context, builder, array_type, arguments[0], at, ir.IntType(8))
+        pointer = pointer_to(context, builder, array_type, arguments[0], at, ir.IntType(8))
         return builder.zext(builder.load(pointer, align=1), ir.IntType(64))
 
     return types.intp(array, index), codegen
@@ -123,9 +127,9 @@ def store(typingctx, array, index, value):
 
     def codegen(context, builder, signature, arguments):
         array_type, index_type, vector = signature.args
-        kind = _llvm(context, vector)
+        kind = llvm_type(context, vector)
         at = context.cast(builder, arguments[1], index_type, types.intp)
-        builder.store(arguments[2], _pointer(context, builder, array_type, arguments[0], at, kind), align=4)
+        builder.store(arguments[2], pointer_to(context, builder, array_type, arguments[0], at, kind), align=4)
         return context.get_dummy_value()
 
     return types.void(array, index, value), codegen
@@ -137,9 +141,9 @@ def store_past_cache(typingctx, array, index, value):
 
     def codegen(context, builder, signature, arguments):
         array_type, index_type, vector = signature.args
-        kind = _llvm(context, vector)
+        kind = llvm_type(context, vector)
         at = context.cast(builder, arguments[1], index_type, types.intp)
-        pointer = _pointer(context, builder, array_type, arguments[0], at, kind)
+        pointer = pointer_to(context, builder, array_type, arguments[0], at, kind)
         stored = builder.store(arguments[2], pointer, align=64)
         stored.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
         return context.get_dummy_value()
@@ -151,7 +155,7 @@ def _splatter(vector: VectorType):
     def splat(typingctx, scalar):
         def codegen(context, builder, signature, arguments):
             value = context.cast(builder, arguments[0], signature.args[0], vector.dtype)
-            return _broadcast(builder, value, _llvm(context, vector))
+            return broadcast(builder, value, llvm_type(context, vector))
 
         return vector(scalar), codegen
 
@@ -168,7 +172,7 @@ def fma(typingctx, a, b, c):
     """a b + c, rounded once where the processor can."""
 
     def codegen(context, builder, signature, arguments):
-        return _call(builder, "fmuladd", arguments)
+        return call_llvm(builder, "fmuladd", arguments)
 
     return a(a, b, c), codegen
 
@@ -205,157 +209,3 @@ def _overload(symbol, on_floats: str | None, on_words: str | None) -> None:
 
 for _symbol in {*_FLOAT, *_WORD}:
     _overload(_symbol, _FLOAT.get(_symbol), _WORD.get(_symbol))
-
-
-@intrinsic
-def above(typingctx, a, b):
-    """The mask of the lanes in which a > b."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.bitcast(builder.fcmp_ordered(">", *arguments), ir.IntType(LANES))
-
-    return types.uint16(a, b), codegen
-
-
-def _lanes_of(builder, mask):
-    return builder.bitcast(mask, ir.VectorType(ir.IntType(1), LANES))
-
-
-@intrinsic
-def select(typingctx, mask, a, b):
-    """a where the mask's bit is set, else b."""
-
-    def codegen(context, builder, signature, arguments):
-        mask = context.cast(builder, arguments[0], signature.args[0], types.uint16)
-        return builder.select(_lanes_of(builder, mask), arguments[1], arguments[2])
-
-    return a(mask, a, b), codegen
-
-
-@intrinsic
-def store_patterns(typingctx, array, index, m0, m1, m2, m3):
-    """array.flat[index + n] = 16 (bit n of m0) + 32 (of m1) + 64 (of m2) + 128 (of m3), uint8, 16 lanes."""
-
-    def codegen(context, builder, signature, arguments):
-        kind = ir.VectorType(ir.IntType(8), LANES)
-        total = ir.Constant(kind, None)
-        for k, argument in enumerate(arguments[2:]):
-            mask = context.cast(builder, argument, signature.args[2 + k], types.uint16)
-            value = ir.Constant(kind, [16 << k] * LANES)
-            total = builder.or_(
-                total, builder.select(_lanes_of(builder, mask), value, ir.Constant(kind, None))
-            )
-        at = context.cast(builder, arguments[1], signature.args[1], types.intp)
-        pointer = _pointer(context, builder, signature.args[0], arguments[0], at, kind)
-        builder.store(total, pointer, align=1)
-        return context.get_dummy_value()
-
-    return types.void(array, index, m0, m1, m2, m3), codegen
-
-
-@intrinsic
-def signs(typingctx, a):
-    """The mask of the lanes whose sign bit is set."""
-
-    def codegen(context, builder, signature, arguments):
-        bits = builder.bitcast(arguments[0], ir.VectorType(ir.IntType(32), LANES))
-        zero = ir.Constant(bits.type, None)
-        return builder.bitcast(builder.icmp_signed("<", bits, zero), ir.IntType(LANES))
-
-    return types.uint16(a), codegen
-
-
-@intrinsic
-def magnitude(typingctx, a):
-    """|a|."""
-
-    def codegen(context, builder, signature, arguments):
-        return _call(builder, "fabs", arguments)
-
-    return a(a), codegen
-
-
-@intrinsic
-def clamp(typingctx, a, low, high):
-    """a between the numbers low and high; what is not a number stays so."""
-
-    def codegen(context, builder, signature, arguments):
-        value, *ends = arguments
-        kind = value.type
-        for sign, end, number in zip("<>", ends, signature.args[1:], strict=True):
-            limit = _broadcast(builder, context.cast(builder, end, number, types.float32), kind)
-            value = builder.select(builder.fcmp_ordered(sign, value, limit), limit, value)
-        return value
-
-    return a(a, low, high), codegen
-
-
-@intrinsic
-def lane_numbers(typingctx):
-    """0, 1, ... 15 as words."""
-
-    def codegen(context, builder, signature, arguments):
-        return ir.Constant(_llvm(context, WORDS), list(range(LANES)))
-
-    return WORDS(), codegen
-
-
-@intrinsic
-def uniforms_of(typingctx, words):
-    """32-bit words as uniforms ((w >> 9) + 1/2) / 2^23, exact in float32."""
-
-    def codegen(context, builder, signature, arguments):
-        narrow = ir.VectorType(ir.IntType(32), LANES)
-        floats = _llvm(context, FLOATS)
-        bits = builder.lshr(builder.trunc(arguments[0], narrow), ir.Constant(narrow, [9] * LANES))
-        whole = builder.sitofp(bits, floats)
-        half = builder.fadd(whole, ir.Constant(floats, [0.5] * LANES))
-        return builder.fmul(half, ir.Constant(floats, [2.0**-23] * LANES))
-
-    return FLOATS(words), codegen
-
-
-@intrinsic
-def nearest(typingctx, a):
-    """The nearest whole number, as float32."""
-
-    def codegen(context, builder, signature, arguments):
-        return _call(builder, "rint", arguments)
-
-    return a(a), codegen
-
-
-@intrinsic
-def power_of_two(typingctx, n):
-    """2^n for whole numbers n (float32) from -126 to 127."""
-
-    def codegen(context, builder, signature, arguments):
-        narrow = ir.VectorType(ir.IntType(32), LANES)
-        whole = builder.fptosi(arguments[0], narrow)
-        biased = builder.add(whole, ir.Constant(narrow, [127] * LANES))
-        shifted = builder.shl(biased, ir.Constant(narrow, [23] * LANES))
-        return builder.bitcast(shifted, _llvm(context, FLOATS))
-
-    return FLOATS(n), codegen
-
-
-_inline = numba.njit(inline="always")
-
-
-@_inline
-def exp(x):
-    """e^x to 2 units in the last place; x is clamped to +-80, where float32 is far from overflowing.
-
-    x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 6 in nested form.
-    """
-    x = clamp(x, -80.0, 80.0)
-    n = nearest(x * splat(1.4426950408889634))
-    r = fma(n, splat(-0.693145751953125), x)
-    r = fma(n, splat(-1.428606765330187e-06), r)
-    p = fma(r, splat(1.0 / 720.0), splat(1.0 / 120.0))
-    p = fma(p, r, splat(1.0 / 24.0))
-    p = fma(p, r, splat(1.0 / 6.0))
-    p = fma(p, r, splat(0.5))
-    p = fma(p, r, splat(1.0))
-    p = fma(p, r, splat(1.0))
-    return p * power_of_two(n)
