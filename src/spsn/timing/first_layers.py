@@ -56,10 +56,25 @@ def _events(batch: Batch, weight: Tensor, bias: Tensor, gradient: Tensor) -> Fun
     return forward_and_backward
 
 
+def _fused(batch: Batch, weight: Tensor, bias: Tensor, gradient: Tensor) -> Function:
+    from spsn.kernels.cpu.first_layer import event_affine
+
+    parameters = weight.unsqueeze(0).requires_grad_(), bias.unsqueeze(0).requires_grad_()
+    stacked = gradient.unsqueeze(0)
+
+    def forward_and_backward(lap: Lap) -> tuple[Tensor, ...]:
+        x = event_affine(batch, *parameters)
+        lap()
+        return x, *torch.autograd.grad(x, parameters, stacked)
+
+    return forward_and_backward
+
+
 FIRST_LAYERS: dict[str, tuple[str, Make]] = {  # backend, and what makes its pass
     "dense": ("torch", _dense),
     "densify": ("torch", _densify),
     "events": ("torch", _events),
+    "fused": ("fused", _fused),
 }
 
 

@@ -5,6 +5,7 @@ same noise bits. Each takes float32 tensors (..., T, N) on a CPU and is differen
 where these are few also the neurons of one, are spread over the kernels' threads (`spsn.threads`).
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -14,13 +15,13 @@ from torch import Tensor
 
 from spsn import threads
 from spsn.compiled import jit
-from spsn.kernels.cpu.adjoint import integrator_adjoint, neuron_adjoint
+from spsn.kernels.cpu.adjoint import neuron_adjoint
 from spsn.kernels.cpu.engine import NoiseAddress
 from spsn.kernels.cpu.fire import LIF_CODE, LIF_PAPER, SPSN_GS, SPSN_SB, Neuron, fire, spread
 from spsn.kernels.cpu.philox import Address
 from spsn.kernels.cpu.products import TILE
-from spsn.kernels.cpu.readout import integrate_tile
 from spsn.kernels.cpu.simd import LANES
+from spsn.kernels.cpu.streams import filter_columns
 
 
 def integrate(x: Tensor, alpha: float, beta: float) -> Tensor:
@@ -70,13 +71,16 @@ class _Integrate(torch.autograd.Function):
     def forward(ctx, x: Tensor, neurons: int, neuron: Neuron) -> Tensor:
         ctx.neuron = neuron
         u = torch.empty_like(x)
-        _spread_out(x, partial(_integrate, neuron, x.numpy(), u.numpy()))
+        given = neuron.alpha, neuron.beta, 1 - neuron.beta, x.numpy(), u.numpy()
+        spread_out(x, lambda *part: filter_columns(*given, *part, False))
         return u
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        dx = torch.empty_like(gradient, memory_format=torch.contiguous_format)
-        _spread_out(dx, partial(_integrate_back, ctx.neuron, gradient.contiguous().numpy(), dx.numpy()))
+        neuron, gradient = ctx.neuron, gradient.contiguous()
+        dx = torch.empty_like(gradient)
+        given = neuron.beta, neuron.alpha, 1 - neuron.beta, gradient.numpy(), dx.numpy()
+        spread_out(dx, lambda *part: filter_columns(*given, *part, True))
         return dx, None, None
 
 
@@ -86,7 +90,7 @@ class _Fire(torch.autograd.Function):
         address = Address(noise.seeds[0], int(noise.purpose), noise.step, noise.epoch)
         spikes, slopes = torch.empty_like(x), torch.empty_like(x)
         arrays = x.numpy(), spikes.numpy(), slopes.numpy()
-        _spread_out(x, partial(_fire, neuron, address, layer, neurons, *arrays))
+        spread_out(x, partial(_fire, neuron, address, layer, neurons, *arrays))
         ctx.save_for_backward(slopes)
         ctx.neuron = neuron
         return spikes
@@ -96,11 +100,11 @@ class _Fire(torch.autograd.Function):
         (slopes,) = ctx.saved_tensors
         dx = torch.empty_like(slopes)
         arrays = gradient.contiguous().numpy(), slopes.numpy(), dx.numpy()
-        _spread_out(dx, partial(_fire_back, ctx.neuron, *arrays))
+        spread_out(dx, partial(_fire_back, ctx.neuron, *arrays))
         return dx, None, None, None, None
 
 
-def _spread_out(x: Tensor, kernel) -> None:
+def spread_out(x: Tensor, kernel: Callable[[int, int, int], None]) -> None:
     """Call kernel(sample, begin, end) for every sample (B, T, N) and all columns, on all threads."""
     samples, _, width = x.shape
     blocks = width // LANES
@@ -111,27 +115,6 @@ def _spread_out(x: Tensor, kernel) -> None:
         kernel(sample, part * blocks // parts * LANES, (part + 1) * blocks // parts * LANES)
 
     threads.share(samples * parts, work)
-
-
-@jit
-def _integrate(neuron, x, u, sample, begin, end):
-    steps, width = x.shape[1:]
-    states = np.zeros((2, width), np.float32)
-    base = sample * steps * width
-    for t0 in range(0, steps, TILE):
-        at = base + t0 * width
-        integrate_tile(neuron, x, at, min(TILE, steps - t0), states, u, at, begin, end)
-
-
-@jit
-def _integrate_back(neuron, gradient, dx, sample, begin, end):
-    steps, width = dx.shape[1:]
-    states = np.zeros((2, width), np.float32)
-    for t0 in range((steps - 1) // TILE * TILE, -1, -TILE):
-        t1 = min(t0 + TILE, steps)
-        tile = dx[sample, t0:t1]
-        tile[:, begin:end] = gradient[sample, t0:t1, begin:end]
-        integrator_adjoint(neuron, tile, t1 - t0, states, begin, end)
 
 
 @jit
