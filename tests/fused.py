@@ -119,13 +119,13 @@ def _margin(plain: StackedNetwork, batch: Batch, noise: SpikeNoise) -> float:
     with _seen(plain) as layers:
         plain(batch, noise)
     margins = []
-    for x, uniforms, signal in layers:
+    for x, uniforms, _ in layers:
         for run, own in enumerate(batch.lengths):
             r = None if uniforms is None else uniforms[run, :, -own:].double()
             margins.append(_neurons_margin(plain, x[run, :, -own:], r))
     if plain.settings.loss_mode == "max":
         for run, own in enumerate(batch.lengths):
-            margins.append(_maximum_margin(plain, run, signal[run, :, -own:]))
+            margins.append(_maximum_margin(plain, run, layers[-1][2][run, :, -own:]))
     return min(margins)
 
 

@@ -121,7 +121,8 @@ def test_no_threads_are_refused(count):
     assert threads.kernel_threads() == 2
 
 
-def _share_in_a_child(results) -> None:
+def _meet() -> list[int]:
+    """Three tasks that wait for each other: which were done."""
     meeting = threading.Barrier(3, timeout=20)
     done = []
 
@@ -130,24 +131,22 @@ def _share_in_a_child(results) -> None:
         done.append(task)
 
     threads.share(3, work)
-    results.put((threads.kernel_threads(), sorted(done)))
+    return sorted(done)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_shares_with_threads_of_its_own():
     threads.set_kernel_threads(3)
-    threads.share(3, lambda worker, task: None)  # the pool exists; its threads do not come along
+    assert _meet() == [0, 1, 2]  # the pool exists; its threads do not come along
     context = multiprocessing.get_context("fork")
-    results = context.Queue()
-    child = context.Process(target=_share_in_a_child, args=(results,))
+    ours, theirs = context.Pipe()
+    child = context.Process(target=lambda: theirs.send((threads.kernel_threads(), _meet())), daemon=True)
     child.start()
-    try:
-        assert results.get(timeout=30) == (3, [0, 1, 2])
-    finally:
-        child.kill()
-        child.join()
-    _share_in_a_child(results)  # and the parent's go on
-    assert results.get(timeout=30) == (3, [0, 1, 2])
+    assert ours.poll(30), "the child waits for threads that it does not have"
+    assert ours.recv() == (3, [0, 1, 2])
+    child.join(30)
+    assert child.exitcode == 0
+    assert _meet() == [0, 1, 2]  # and the parent's go on
 
 
 @pytest.mark.parametrize(

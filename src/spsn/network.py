@@ -127,7 +127,8 @@ class StackedNetwork(nn.Module):
     def _fused(self, batch: Batch, noise: Noise | None) -> Output:
         """The same by the fused kernels."""
         if self.device.type != "cpu" or self.weights[0].dtype != torch.float32:
-            raise ValueError(f"the fused kernels compute in float32 on a CPU, not on {self.device}")
+            has = f"{self.weights[0].dtype} on {self.device}"
+            raise ValueError(f"the fused kernels compute in float32 on a CPU, not in {has}")
         if self.kind.stochastic and not isinstance(noise, SpikeNoise):
             raise ValueError("the fused kernels draw their noise themselves: give a SpikeNoise")
         if self._engine is None:
@@ -208,6 +209,11 @@ class StackedNetwork(nn.Module):
     def device(self) -> torch.device:
         """Where the parameters live."""
         return self.weights[0].device
+
+    def finite_runs(self) -> list[bool]:
+        """Of every run, whether all its parameters are finite."""
+        finite = [p.detach().flatten(1).isfinite().all(dim=1) for p in self.parameters()]
+        return torch.stack(finite).all(dim=0).tolist()
 
     def run_state(self, run: int) -> dict[str, Tensor]:
         """A copy of one run's parameters on the CPU: `0.weight` (out, in), `0.bias` (out,), `1.weight` ..."""

@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 class Stack:
     """Runs with equal settings but for the seed, and equally many epochs done.
 
-    `broken` holds the numbers of runs whose loss was not finite; they go along without meaning anything.
+    `broken` holds the numbers of runs whose loss or parameters were not finite; they go along without meaning
+    anything.
     """
 
     runs: tuple[RunSettings, ...]
@@ -95,7 +96,10 @@ def train_step(stack: Stack, batch: Batch, epoch: int, step: int) -> tuple[Tenso
 
 
 def train_epoch(stack: Stack, batches: Batches) -> None:
-    """One epoch of every run of the stack; a run whose loss is not finite joins `stack.broken`."""
+    """One epoch of every run of the stack; a run without finite loss and parameters joins `stack.broken`.
+
+    Spikes hide what is no number: a neuron whose potential is none does not fire.
+    """
     started = time.perf_counter()
     settings, epoch = stack.runs[0], stack.epoch
     losses = torch.zeros(len(stack.runs), dtype=torch.float64, device=stack.device)
@@ -106,9 +110,11 @@ def train_epoch(stack: Stack, batches: Batches) -> None:
         hits += hit
     mean_losses, shares = (losses / len(batches)).tolist(), (hits / len(batches.store)).tolist()
     seconds = (time.perf_counter() - started) / len(stack.runs)
+    finite = stack.network.finite_runs()
     for run, history in enumerate(stack.histories):
-        if not math.isfinite(mean_losses[run]) and run not in stack.broken:
-            log.error("the loss became %s in epoch %d: %s", mean_losses[run], epoch + 1, stack.runs[run])
+        if run not in stack.broken and not (math.isfinite(mean_losses[run]) and finite[run]):
+            what = "the loss became %s" if finite[run] else "a parameter is no number any more, the loss %s"
+            log.error(what + " in epoch %d: %s", mean_losses[run], epoch + 1, stack.runs[run])
             stack.broken.add(run)
         history.train_loss.append(mean_losses[run])
         history.train_accuracy.append(shares[run])

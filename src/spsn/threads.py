@@ -45,7 +45,8 @@ def kernel_threads() -> int:
 def share(tasks: int, work: Callable[[int, int], None]) -> None:
     """Call work(worker, task) for every task, each once, on all threads; worker counts them from 0.
 
-    `work` should let go of the GIL. An exception in one task is raised here once the others are done.
+    `work` should let go of the GIL and must not call `share` itself. An exception in a task is raised here
+    once no thread is at work any more; whether the tasks after it were done is left open.
     """
     workers = min(_count, tasks)
     if workers <= 1:
@@ -87,8 +88,9 @@ def _drop_pool() -> None:
 
 
 def _after_fork() -> None:
-    global _pool
+    global _pool, _making
     _pool = None  # its threads did not come along
+    _making = threading.Lock()  # perhaps held by one of them
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -8,7 +8,8 @@ from support import small_run
 
 from spsn import threads
 from spsn.data.batches import Batches
-from spsn.kernels.cpu.engine import Engine, NoiseAddress, Shape
+from spsn.kernels.cpu.buffers import Shape
+from spsn.kernels.cpu.engine import Engine, NoiseAddress
 from spsn.network import StackedNetwork
 
 SEEDS = (4, 0, 9)

@@ -9,7 +9,7 @@ from support import small_run
 from spsn.data.batches import Batch, Batches
 from spsn.data.shd import CHANNELS
 
-SETTINGS = small_run(model="non-spiking", hidden_layers=1, hidden_size=20, classes=5, loss_mode="mean")
+SETTINGS = small_run(model="non-spiking", hidden_layers=1, hidden_size=70, classes=5, loss_mode="mean")
 
 
 def one_sample(counts: np.ndarray, shift: float, zoom: float) -> Batch:

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from spsn.kernels.cpu.engine import NoiseAddress
 from spsn.kernels.cpu.neurons import bernoulli_spikes, gumbel_spikes, lif
+from spsn.neurons.integrator import recurrence
 from spsn.neurons.lif import autograd_lif
 from spsn.neurons.spsn import bernoulli_spikes as plain_bernoulli
 from spsn.neurons.spsn import gumbel_spikes as plain_gumbel
-from spsn.neurons.integrator import recurrence
 from spsn.noise import Purpose, uniforms
 
 POTENTIALS = torch.tensor([-3.0, -1.0, -0.3, 0.0, 0.7, 2.0, 4.0])
@@ -120,11 +120,10 @@ def test_the_first_step_after_a_spike_is_lost_by_the_papers_reset_alone():
 def test_extreme_potentials_stay_finite(kind, decays):
     x = torch.tensor(EXTREMES).expand(130, 6).contiguous()
     s, gradient = with_gradient(FIRE[kind], x, *decays)
-    expected = plainly(kind, x.double(), *decays)
+    expected, slopes = with_gradient(lambda x: plainly(kind, x, *decays), x.double())
     assert torch.equal(s.double(), expected)
     assert not s[:, 3:].any() and s[4:, :3].any(dim=0).all()
-    assert gradient.isfinite().all()
-    assert gradient.abs().max() < 1e-4
+    torch.testing.assert_close(gradient.double(), slopes, rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize("decays", [(0.0, 0.0), (0.9, 0.95)])
@@ -141,5 +140,9 @@ def test_what_is_not_finite_shows_in_the_gradient_just_where_the_plain_form_show
     for neuron in (0, 2):
         assert torch.equal(s[:, neuron], clean[0][:, neuron])
         assert torch.equal(gradient[:, neuron], clean[1][:, neuron])
-    assert torch.equal(gradient.isfinite(), judge.grad.isfinite())
+    finite, expected = gradient.isfinite(), judge.grad.isfinite()
+    if kind in LIFS and value == math.inf:
+        assert (finite | ~expected).all()  # at the reset the plain form multiplies infinity with 0
+    else:
+        assert torch.equal(finite, expected)
     assert torch.equal(s[:70], clean[0][:70])

@@ -7,6 +7,8 @@ import torch
 from fused import assert_close, batch_of, decided, fused_network, gradients, noise_of, spike_totals
 from support import small_run
 
+from spsn.network import StackedNetwork
+
 MODES = ("mean", "max", "last")
 KINDS = {
     "lif": {"model": "lif"},
@@ -38,8 +40,8 @@ def cases():
     for k, kind in enumerate(KINDS):
         for n, (lengths, samples, size, layers) in enumerate(SHAPES):
             settings = small_run(
-                **KINDS[kind], hidden_size=size, hidden_layers=layers, classes=5, threshold=0.1 if max(lengths) > 2 else 0.02,
-                time_step=0.001, loss_mode=MODES[(n + n // 3 + k) % 3],
+                **KINDS[kind], hidden_size=size, hidden_layers=layers, classes=5, time_step=0.001,
+                threshold=0.1 if max(lengths) > 2 else 0.02, loss_mode=MODES[(n + n // 3 + k) % 3],
                 rate_threshold=(0.01, None)[(n + k) % 2],
             )  # fmt: skip
             augmented = (n // 2 + k) % 2 == 1
@@ -145,9 +147,7 @@ def test_frozen_layers_get_no_gradient_and_change_none():
 def test_a_second_derivative_is_refused_rather_than_wrong():
     network, _, output = small_pass()
     with pytest.raises(RuntimeError):
-        (gradient,) = torch.autograd.grad(
-            output.logits.square().sum(), network.weights[0], create_graph=True
-        )
+        (gradient,) = torch.autograd.grad(output.logits.square().sum(), network.weights[0], create_graph=True)
         torch.autograd.grad(gradient.sum(), network.weights[0])
 
 
@@ -175,3 +175,18 @@ def test_gradients_are_finite_differences_where_the_network_is_smooth(name, mode
             parameter -= sign * way / 8
     assert abs(expected) > 1e-2
     assert float((values[0] - values[1]) * 4) == pytest.approx(float(expected), rel=1e-3)
+
+
+@pytest.mark.parametrize("model", KINDS)
+def test_the_collapsed_readout_is_the_simulated_one(model):
+    """The mean over time by the weighted sum of the spikes, and by the readout's potentials."""
+    settings, batch = small_run(**KINDS[model], classes=5, threshold=0.1), batch_of((70, 20), 3)
+    collapsed = fused_network(settings, (4, 0))
+    simulated = StackedNetwork(collapsed.settings, (4, 0), collapse=False)
+    simulated.load_state_dict(collapsed.state_dict())
+    (output, grads), (other, others) = (
+        gradients(network, batch, noise_of((4, 0))) for network in (collapsed, simulated)
+    )
+    assert_close(output.logits, other.logits.double(), 1e-5)
+    for ours, theirs in zip(grads, others, strict=True):
+        assert_close(ours, theirs.double(), 1e-5)

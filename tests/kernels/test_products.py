@@ -88,7 +88,9 @@ def test_spikes_backward(inputs, outputs, steps, whole):
     gradient[steps:] = 0
     fired, before = spikes(steps, inputs), numbers(inputs, outputs, seed=3, whole=whole)
     own = patterns_of(fired, steps)
-    patterns = np.concatenate([np.full(3 * inputs, 240, np.uint8), own.ravel(), np.full(inputs, 240, np.uint8)])
+    patterns = np.concatenate(
+        [np.full(3 * inputs, 240, np.uint8), own.ravel(), np.full(inputs, 240, np.uint8)]
+    )
     out = before.copy()
     add_outer_spikes(patterns, 3 * inputs, gradient, np.empty(TILE // GROUP * TABLE, np.float32), out, steps)
     expected = before + fired[:steps].T.astype(np.float64) @ gradient[:steps]

@@ -16,8 +16,8 @@ import torch
 
 from spsn.compiled import jit
 from spsn.kernels.cpu.adjoint import neuron_adjoint
-from spsn.kernels.cpu.buffers import KINDS, zeros
-from spsn.kernels.cpu.fire import LIF_CODE, Neuron, count_spikes, fire, keep_patterns
+from spsn.kernels.cpu.buffers import kind_of, zeros
+from spsn.kernels.cpu.fire import Neuron, count_spikes, fire, keep_patterns
 from spsn.kernels.cpu.philox import Address, fill_uniforms
 from spsn.kernels.cpu.products import (
     GROUP,
@@ -30,6 +30,7 @@ from spsn.kernels.cpu.products import (
     weight_sums,
 )
 from spsn.kernels.cpu.simd import LANES
+from spsn.neurons import MODELS
 from spsn.timing.measure import Function, Lap
 
 WIDTH = 128  # neurons
@@ -88,8 +89,7 @@ def spiking_parts(model: str, density: float) -> dict[str, tuple[int, Callable[[
     for so many tiles.
     """
     rng = np.random.default_rng(0)
-    kind = KINDS.get(model, LIF_CODE)
-    neuron, address = Neuron(kind, DECAY, DECAY, 1.0), Address(0, 7, 0, 0)
+    neuron, address = Neuron(kind_of(model), DECAY, DECAY, 1.0), Address(0, 7, 0, 0)
     spikes = rng.random((TILE, WIDTH)) < density
     masks = _masks(spikes)
     x, tile, below, weights = (zeros(n, WIDTH) for n in (TILE, TILE, TILE, WIDTH))
@@ -116,7 +116,9 @@ def spiking_parts(model: str, density: float) -> dict[str, tuple[int, Callable[[
         ),
         "product with the gradient, backward": (1, lambda n: _backward_product(n, tile, weights, below)),
     }  # fmt: skip
-    return parts if model in KINDS else {k: v for k, v in parts.items() if k != "random numbers"}
+    if not MODELS[model].stochastic:
+        del parts["random numbers"]
+    return parts
 
 
 def _masks(spikes: np.ndarray) -> np.ndarray:

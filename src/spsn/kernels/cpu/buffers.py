@@ -13,7 +13,21 @@ from spsn.kernels.cpu.simd import LANES
 
 CACHE_LINE = 64  # bytes
 
-KINDS = {"spsn-sb": SPSN_SB, "spsn-gs": SPSN_GS, "non-spiking": RELU}
+KINDS = {
+    ("spsn-sb", "code"): SPSN_SB,
+    ("spsn-gs", "code"): SPSN_GS,
+    ("non-spiking", "code"): RELU,
+    ("lif", "code"): LIF_CODE,
+    ("lif", "paper"): LIF_PAPER,
+}
+
+
+def kind_of(model: str, reset: str = "code") -> int:
+    """The kernels' number of a model; the reset tells LIF's two apart. Raises ValueError for another one."""
+    try:
+        return KINDS[model, reset if model == "lif" else "code"]
+    except KeyError:
+        raise ValueError(f"there are no fused kernels for the model {model!r} with reset {reset!r}") from None
 
 
 @dataclass(frozen=True)
@@ -49,8 +63,7 @@ class Shape:
     @property
     def neuron(self) -> Neuron:
         """The kernels' constants."""
-        kind = KINDS.get(self.model, LIF_PAPER if self.reset == "paper" else LIF_CODE)
-        return Neuron(kind, self.alpha, self.beta, self.threshold)
+        return Neuron(kind_of(self.model, self.reset), self.alpha, self.beta, self.threshold)
 
 
 def whole(count: int) -> int:

@@ -56,9 +56,11 @@ class Engine:
 
         parameters: weight (S, out, in) and bias (S, out) of every layer in turn, the readout's only where it
         runs over time; coefficients (S, T): c[t] of the averaged readout by a run's own steps; keep: what
-        the way back needs.
+        the way back needs. Raises ValueError for a batch or an address of another number of runs.
         """
+        self._check(batch, address)
         self.passes += 1
+        self._last = ()  # lets go of what must grow
         self._load(parameters)
         of = Pass(
             self.shape.neuron, np.array(address.seeds, np.uint32), int(address.purpose), address.step,
@@ -94,6 +96,7 @@ class Engine:
         errors = Errors(averaged, potentials, constant)
         runs, samples = draws.samples.shape
         groups = -(-samples // GROUP_SAMPLES)
+        self._workers()
         self._groups(runs * groups)
 
         def work(worker: int, task: int) -> None:
@@ -106,6 +109,14 @@ class Engine:
 
         threads.share(runs * groups, work)
         return self._summed(runs, groups)
+
+    def _check(self, batch: Batch, address: NoiseAddress) -> None:
+        """The kernels do not look where a run's numbers end."""
+        runs, given = self.shape.runs, (batch.shape[0], len(address.seeds))
+        if given != (runs, runs):
+            raise ValueError(
+                f"a network of {runs} runs needs a batch and seeds of so many, not {given[0]} and {given[1]}"
+            )
 
     def _load(self, parameters: Sequence[Tensor]) -> None:
         """Bring the parameters into the kernels' order."""

@@ -22,7 +22,8 @@ def event_affine(batch: Batch, weight: Tensor, bias: Tensor, out: np.ndarray | N
     """Pre-activations (S, B, T, N) of a batch's events for weights (S, N, 700) and biases (S, N), float32.
 
     Run r's steps are the last T_r of the T; what lies before them is 0. `out`, an array (S, B, T, W) float32
-    with W = N filled up to whole vectors, takes the result in place of new memory.
+    with W = N filled up to whole vectors, takes the result in place of new memory. Raises ValueError for
+    weights that do not fit the batch.
     """
     return _EventAffine.apply(batch, out, weight, bias)
 
@@ -32,6 +33,10 @@ class _EventAffine(torch.autograd.Function):
     def forward(ctx, batch: Batch, out: np.ndarray | None, weight: Tensor, bias: Tensor) -> Tensor:
         runs, size = bias.shape
         _, samples, steps = batch.shape
+        if weight.shape != (batch.shape[0], size, CHANNELS):
+            raise ValueError(
+                f"weights {tuple(weight.shape)} do not fit {batch.shape[0]} runs of {CHANNELS} channels"
+            )
         width = whole(size)
         rows, shift = zeros(runs, CHANNELS, width), zeros(runs, width)
         rows[:, :, :size] = weight.detach().numpy().transpose(0, 2, 1)

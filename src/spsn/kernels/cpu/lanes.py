@@ -158,7 +158,7 @@ _inline = numba.njit(inline="always")
 
 @_inline
 def exp(x):
-    """e^x to 2 units in the last place; x is clamped to +-80, where float32 is far from overflowing.
+    """e^x to 3 units in the last place; x is clamped to +-80, where float32 is far from overflowing.
 
     x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 6 in nested form.
     """

@@ -16,8 +16,9 @@ from torch import Tensor
 from spsn import threads
 from spsn.compiled import jit
 from spsn.kernels.cpu.adjoint import neuron_adjoint
+from spsn.kernels.cpu.buffers import kind_of
 from spsn.kernels.cpu.engine import NoiseAddress
-from spsn.kernels.cpu.fire import LIF_CODE, LIF_PAPER, SPSN_GS, SPSN_SB, Neuron, fire, spread
+from spsn.kernels.cpu.fire import SPSN_GS, SPSN_SB, Neuron, fire, spread
 from spsn.kernels.cpu.philox import Address
 from spsn.kernels.cpu.products import TILE
 from spsn.kernels.cpu.simd import LANES
@@ -49,12 +50,15 @@ def lif(
     reset: Literal["code", "paper"] = "code",
 ) -> Tensor:
     """LIF: spikes (0 or 1) of the pre-activation x (`spsn.neurons.lif`)."""
-    kind = LIF_PAPER if reset == "paper" else LIF_CODE
-    return _apply(_Fire, x, Neuron(kind, alpha, beta, threshold), NoiseAddress((0,)), 0)
+    return _apply(_Fire, x, Neuron(kind_of("lif", reset), alpha, beta, threshold), NoiseAddress((0,)), 0)
 
 
 def _apply(operation: type[torch.autograd.Function], x: Tensor, *constants) -> Tensor:
     """Raises ValueError for what the kernels cannot take."""
+    if x.dim() < 2 or x.numel() == 0:
+        raise ValueError(
+            f"the fused neurons take tensors (..., T, N) that are not empty, not {tuple(x.shape)}"
+        )
     if x.dtype != torch.float32 or x.device.type != "cpu":
         raise ValueError(f"the fused neurons take float32 on a CPU, not {x.dtype} on {x.device}")
     steps, neurons = x.shape[-2:]

@@ -18,7 +18,7 @@ def run_layers(
 
     Returns sum_t c[t] s[t] of the last hidden layer (S, B, N), the readout's potentials (S, B, T, C) with run
     r in the last T_r steps (empty where it does not run over time), and every hidden neuron's mean output
-    over samples and own steps (S, L, N).
+    over samples and own steps (S, L, N). Where the readout runs over time, the first carries no gradient.
     """
     keep = torch.is_grad_enabled() and any(p.requires_grad for p in parameters)
     return _Layers.apply(engine, batch, coefficients, address, keep, *parameters)

@@ -4,8 +4,8 @@ import numba
 import numpy as np
 import pytest
 
-from spsn.kernels.cpu import simd
-from spsn.kernels.cpu.simd import LANES, above, exp, load, select, signs, splat, store, store_patterns
+from spsn.kernels.cpu.lanes import above, clamp, exp, select, signs, store_patterns
+from spsn.kernels.cpu.simd import LANES, load, splat, store
 
 LIMIT = 80.0
 
@@ -19,7 +19,7 @@ def exp_of(x, out):
 @numba.njit
 def clamp_of(x, out):
     for at in range(0, x.size, LANES):
-        store(out, at, simd.clamp(load(x, at), -2.0, 3.0))
+        store(out, at, clamp(load(x, at), -2.0, 3.0))
 
 
 @numba.njit
@@ -41,9 +41,9 @@ def patterns_of(masks, out):
 def grid() -> np.ndarray:
     """Evenly over the whole range, closely around 0, and around the ends of each reduction by ln 2."""
     ends = (np.arange(-115, 116)[:, None] + 0.5) * np.log(2) + np.linspace(-1e-4, 1e-4, 16)
-    return np.concatenate([np.linspace(-LIMIT, LIMIT, 2**18), np.linspace(-1, 1, 2**16), ends.ravel()]).astype(
-        np.float32
-    )
+    return np.concatenate(
+        [np.linspace(-LIMIT, LIMIT, 2**18), np.linspace(-1, 1, 2**16), ends.ravel()]
+    ).astype(np.float32)
 
 
 def test_exp_is_good_to_few_units_in_the_last_place(grid):
@@ -57,7 +57,9 @@ def test_exp_is_good_to_few_units_in_the_last_place(grid):
 
 
 def test_exp_at_its_ends():
-    special = np.array([0.0, -0.0, 80, -80, 88, -88, 200, -200, 1e30, -1e30, np.inf, -np.inf, np.nan, 1, -1, 0.5])
+    special = np.array(
+        [0.0, -0.0, 80, -80, 88, -88, 200, -200, 1e30, -1e30, np.inf, -np.inf, np.nan, 1, -1, 0.5]
+    )
     x, out = special.astype(np.float32), np.empty(16, np.float32)
     exp_of(x, out)
     np.testing.assert_allclose(out, np.exp(np.clip(special, -LIMIT, LIMIT)), rtol=3e-7)
