@@ -30,6 +30,7 @@ def main() -> None:
     p.add_argument("--test", type=Path, required=True, help="event store to test on")
     p.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     p.add_argument("--seeds", type=positive, default=10)
+    p.add_argument("--first-seed", type=int, default=0)
     p.add_argument("--epochs", type=positive, default=20)
     p.add_argument("--batch-size", type=positive, default=16)
     p.add_argument("--learning-rate", type=float, default=3e-3)
@@ -37,7 +38,7 @@ def main() -> None:
     load = begin()
     stores = EventStore.load(options.train), EventStore.load(options.test)
     points = [_point(options, model, *stores) for model in options.models]
-    fields = ("seeds", "epochs", "batch_size", "learning_rate")
+    fields = ("first_seed", "seeds", "epochs", "batch_size", "learning_rate")
     protocol = {field: getattr(options, field) for field in fields}
     samples = {"train_samples": len(stores[0]), "test_samples": len(stores[1])}
     details = {"what": "agreement of the backends", **protocol, **samples, "points": points, **load}
@@ -46,8 +47,9 @@ def main() -> None:
 
 def _point(options, model: str, train: EventStore, held: EventStore) -> dict[str, Any]:
     """Both backends over all seeds."""
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
     found = {
-        backend: [_trained(options, model, backend, seed, train, held) for seed in range(options.seeds)]
+        backend: [_trained(options, model, backend, seed, train, held) for seed in seeds]
         for backend in BACKENDS
     }
     losses, accuracies = (
