@@ -85,6 +85,18 @@ def _relu_adjoint(tile, steps, outputs, first, constant):
 
 
 @jit
+def masked_adjoint(tile, steps, masks, first, constant):
+    """`neuron_adjoint` of the non-spiking unit by masks of what was above 0, flat from `first` on."""
+    width = tile.shape[1]
+    for column in range(0, width, LANES):
+        own = load(constant, column)
+        for t in range(steps):
+            at = t * width + column
+            lives = masks[first + at // LANES]
+            store(tile, at, select(lives, load(tile, at) + own, splat(0.0)))
+
+
+@jit
 def neuron_adjoint(neuron, t0, tile, steps, states, slopes, first, constant, begin, end):
     """dL/ds, less `constant` (N,) that is the same at every step, becomes dL/dx; t0: the tile's first step.
 

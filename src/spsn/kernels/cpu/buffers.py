@@ -61,6 +61,13 @@ class Shape:
         return self.model != "non-spiking"
 
     @property
+    def held(self) -> tuple[int, int]:
+        """Of how many layers the way back needs what the neurons left at every step, and how many come before."""
+        if self.spiking:
+            return self.layers, 0
+        return max(self.layers - (1 if self.over_time else 2), 0), 1
+
+    @property
     def neuron(self) -> Neuron:
         """The kernels' constants."""
         return Neuron(kind_of(self.model, self.reset), self.alpha, self.beta, self.threshold)

@@ -18,6 +18,7 @@ from spsn.kernels.cpu.buffers import Shape, empty, gradients_for, scratch_for, w
 from spsn.kernels.cpu.events import Draws, Events
 from spsn.kernels.cpu.passes import Errors, Gradients, Kept, Pass, Scratch, backward, forward
 from spsn.kernels.cpu.products import GROUP, TILE, weight_sums
+from spsn.kernels.cpu.simd import LANES
 
 GROUP_SAMPLES = 8  # samples whose gradients one worker sums in turn
 
@@ -148,16 +149,24 @@ class Engine:
 
     def _kept(self, runs: int, samples: int, steps: int, keep: bool) -> Kept:
         shape = self.shape
-        rows = runs * samples * shape.layers * steps if keep else len(self._scratch) * shape.layers * TILE
-        slopes = self._buffer(
-            "slopes", (rows + 4) * shape.width, np.float32
-        )  # a product reads up to 3 rows on
-        quarters = runs * samples * shape.layers * -(-steps // GROUP) if keep and shape.spiking else 0
-        patterns = self._buffer("patterns", quarters * shape.width, np.uint8)
-        totals = np.empty((runs, samples, shape.layers, shape.width), np.float32)
-        averaged = np.empty((runs, samples, shape.width), np.float32)
-        potentials = np.zeros(runs * samples * steps * shape.read_width, np.float32)
-        return Kept(slopes, patterns, totals, averaged, potentials, steps)
+        count = runs * samples
+        held, skipped = shape.held if keep else (0, 0)
+        room = count * held * steps * shape.width
+        more = (len(self._scratch) * shape.layers * TILE + 4) * shape.width  # a product reads up to 3 rows on
+        quarters = count * shape.layers * -(-steps // GROUP) if keep and shape.spiking else 0
+        blocks = count * steps * shape.width // LANES if keep and not shape.spiking else 0
+        return Kept(
+            slopes=self._buffer("slopes", room + more, np.float32),
+            patterns=self._buffer("patterns", quarters * shape.width, np.uint8),
+            masks=self._buffer("masks", blocks, np.uint16),
+            totals=np.empty((runs, samples, shape.layers, shape.width), np.float32),
+            averaged=np.empty((runs, samples, shape.width), np.float32),
+            potentials=np.zeros(count * steps * shape.read_width, np.float32),
+            steps=steps,
+            held=held,
+            skipped=skipped,
+            room=room,
+        )
 
     def _workers(self) -> None:
         while len(self._scratch) < threads.kernel_threads():

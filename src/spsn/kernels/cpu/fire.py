@@ -156,6 +156,13 @@ def keep_patterns(masks, steps, patterns, first):
 
 
 @jit
+def keep_signs(outputs, first, steps, masks, at, width):
+    """Masks of the outputs above 0, flat from `at` on; outputs (steps, N = width) flat from `first` on."""
+    for block in range(steps * width // LANES):
+        masks[at + block] = above(load(outputs, first + block * LANES), splat(0.0))
+
+
+@jit
 def count_spikes(masks, steps, totals):
     """totals (N,) += sum_t s[t]."""
     zero, one = splat(0.0), splat(1.0)

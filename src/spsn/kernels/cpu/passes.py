@@ -14,7 +14,7 @@ to a multiple of 16. Time counts a run's own steps.
 from collections import namedtuple
 
 from spsn.compiled import jit
-from spsn.kernels.cpu.adjoint import integrator_adjoint, neuron_adjoint
+from spsn.kernels.cpu.adjoint import integrator_adjoint, masked_adjoint, neuron_adjoint
 from spsn.kernels.cpu.events import add_event_gradient, add_events, prepare_columns
 from spsn.kernels.cpu.fire import (
     RELU,
@@ -22,6 +22,7 @@ from spsn.kernels.cpu.fire import (
     count_spikes,
     fire,
     keep_patterns,
+    keep_signs,
     rectify,
     weigh_outputs,
     weigh_spikes,
@@ -38,9 +39,12 @@ Pass = namedtuple("Pass", "neuron seeds purpose step epoch keep over_time")
 # Parameters. first (S, 700, W); hidden (S, L-1, in, out), its `sums`, and back (S, L-1, out, in); bias
 # (S, L, W); read, read_sums, read_back, read_bias: the same of the readout. What is not needed is empty.
 Weights = namedtuple("Weights", "first hidden sums back bias read read_sums read_back read_bias")
-# What the way forward leaves. Flat: slopes (S, B, L, T, W), patterns (S, B, L, T / 4, W) uint8. Then totals
-# (S, B, L, W): sum_t s; averaged (S, B, W): sum_t c[t] s[t] of the last layer; potentials (S, B, T, C).
-Kept = namedtuple("Kept", "slopes patterns totals averaged potentials steps")
+# What the way forward leaves. Flat: slopes (S, B, held, T, W) of `held` layers, the first `skipped` left out,
+# and from `room` on a tile for every worker and layer; patterns (S, B, L, T / 4, W) uint8; masks
+# (S, B, T, W / 16) uint16. Then totals (S, B, L, W): sum_t s; averaged (S, B, W): sum_t c[t] s[t] of the last
+# layer; potentials (S, B, T, C). The non-spiking network has outputs in place of slopes. Its first layer is
+# made again on the way back, and of its last one the masks of what is above 0 suffice.
+Kept = namedtuple("Kept", "slopes patterns masks totals averaged potentials steps held skipped room")
 # dL/d of what the way forward gave: averaged (S, B, W), potentials (S, B, T, C), constant (S, L, W) a step.
 Errors = namedtuple("Errors", "averaged potentials constant")
 # Gradients of the parameters of one group of samples: first (700, W), hidden (L-1, in, out), bias (L, W),
@@ -52,11 +56,12 @@ Scratch = namedtuple("Scratch", "tile other read masks states read_states unifor
 
 
 @jit
-def _layer_at(kept, scratch, keep, item, layer, layers, t0, width):
-    """Where the slopes of a tile begin; without `keep` every tile of a worker takes the same place."""
-    if keep:
-        return ((item * layers + layer) * kept.steps + t0) * width
-    return (scratch.slot * layers + layer) * TILE * width
+def _layer_at(kept, scratch, number, layer, layers, t0, width):
+    """Where a layer's slopes of a tile begin; those that are not held take one place of the worker's."""
+    held = layer - kept.skipped
+    if 0 <= held < kept.held:
+        return ((number * kept.held + held) * kept.steps + t0) * width
+    return kept.room + (scratch.slot * layers + layer) * TILE * width
 
 
 @jit
@@ -85,7 +90,7 @@ def _pre_activation(of, weights, events, draws, kept, scratch, run, item, layer,
         columns = scratch.columns
         add_events(events, draws, run, item, t0, steps, columns, weights.first[run], bias, tile)
     elif of.neuron.kind == RELU:
-        below = _layer_at(kept, scratch, of.keep, run * samples + item, layer - 1, layers, t0, width)
+        below = _layer_at(kept, scratch, run * samples + item, layer - 1, layers, t0, width)
         multiply(kept.slopes, below, width, 1, weights.hidden[run, layer - 1], tile, steps, width, False)
         add_to_rows(tile, steps, bias)
     else:
@@ -97,7 +102,7 @@ def _forward_layer(of, weights, kept, coefficients, scratch, run, item, samples,
     """The neurons of one layer on scratch.tile; `size`: neurons that the layer really has."""
     layers, width = weights.bias.shape[1:]
     number = run * samples + item
-    first = _layer_at(kept, scratch, of.keep, number, layer, layers, t0, width)
+    first = _layer_at(kept, scratch, number, layer, layers, t0, width)
     totals, averaged, weighting = (
         kept.totals[run, item, layer],
         kept.averaged[run, item],
@@ -108,6 +113,9 @@ def _forward_layer(of, weights, kept, coefficients, scratch, run, item, samples,
         count_outputs(kept.slopes, first, steps, totals)
         if layer == layers - 1:
             weigh_outputs(kept.slopes, first, steps, weighting, averaged)
+            if of.keep and not of.over_time:
+                at = (number * kept.steps + t0) * (width // LANES)
+                keep_signs(kept.slopes, first, steps, kept.masks, at, width)
         return
     masks = scratch.masks[layer]
     address = Address(of.seeds[run], of.purpose, of.step, of.epoch)
@@ -130,7 +138,7 @@ def _read_tile(of, weights, kept, scratch, run, item, samples, t0, steps):
     tile, bias = scratch.read, weights.read_bias[run]
     classes = bias.shape[0]
     if of.neuron.kind == RELU:
-        below = _layer_at(kept, scratch, of.keep, run * samples + item, layers - 1, layers, t0, width)
+        below = _layer_at(kept, scratch, run * samples + item, layers - 1, layers, t0, width)
         multiply(kept.slopes, below, width, 1, weights.read[run], tile, steps, width, False)
         add_to_rows(tile, steps, bias)
     else:
@@ -169,6 +177,15 @@ def forward(of, weights, events, draws, kept, coefficients, size, scratch, begin
 
 
 @jit
+def _first_again(of, weights, events, draws, kept, scratch, run, item, t0, steps):
+    """The first layer's outputs of a tile of the non-spiking network, for the way back."""
+    samples, (layers, width) = draws.samples.shape[1], weights.bias.shape[1:]
+    _pre_activation(of, weights, events, draws, kept, scratch, run, item, 0, t0, steps)
+    first = _layer_at(kept, scratch, run * samples + item, 0, layers, t0, width)
+    rectify(scratch.tile, steps, kept.slopes, first)
+
+
+@jit
 def _top_error(of, weights, kept, errors, coefficients, gradients, scratch, run, item, samples, t0, steps):
     """scratch.tile: dL/ds of the last hidden layer; a readout over time adds to its own gradients."""
     layers, width = weights.bias.shape[1:]
@@ -183,7 +200,7 @@ def _top_error(of, weights, kept, errors, coefficients, gradients, scratch, run,
     number = run * samples + item
     copy(errors.potentials, (number * kept.steps + t0) * classes, tile, steps)
     if of.neuron.kind == RELU:
-        at = _layer_at(kept, scratch, True, number, layers - 1, layers, t0, width)
+        at = _layer_at(kept, scratch, number, layers - 1, layers, t0, width)
         multiply(kept.slopes, at, 1, width, tile, gradients.read, width, steps, True)
     else:
         integrator_adjoint(of.neuron, tile, steps, scratch.read_states, 0, classes)
@@ -200,7 +217,7 @@ def _backward_layer(of, weights, kept, gradients, scratch, tile, below, run, num
     layers, width = weights.bias.shape[1:]
     gradient = gradients.hidden[layer - 1]
     if of.neuron.kind == RELU:
-        at = _layer_at(kept, scratch, True, number, layer - 1, layers, t0, width)
+        at = _layer_at(kept, scratch, number, layer - 1, layers, t0, width)
         multiply(kept.slopes, at, 1, width, tile, gradient, width, steps, True)
     else:
         at = _pattern_at(kept, number, layer - 1, layers, t0, width)
@@ -223,14 +240,20 @@ def backward(of, weights, events, draws, kept, errors, coefficients, gradients, 
         number, length = run * samples + item, draws.lengths[run]
         for t0 in range((length - 1) // TILE * TILE, -1, -TILE):
             steps = min(TILE, length - t0)
+            if of.neuron.kind == RELU:
+                _first_again(of, weights, events, draws, kept, scratch, run, item, t0, steps)
             _top_error(
                 of, weights, kept, errors, coefficients, gradients, scratch, run, item, samples, t0, steps
             )
             tile, below = scratch.tile, scratch.other
             for layer in range(layers - 1, -1, -1):
-                first = _layer_at(kept, scratch, True, number, layer, layers, t0, width)
+                first = _layer_at(kept, scratch, number, layer, layers, t0, width)
                 states, constant = scratch.states[layer], errors.constant[run, layer]
-                neuron_adjoint(of.neuron, t0, tile, steps, states, kept.slopes, first, constant, 0, width)
+                if of.neuron.kind == RELU and layer == layers - 1 and not of.over_time:
+                    at = (number * kept.steps + t0) * (width // LANES)
+                    masked_adjoint(tile, steps, kept.masks, at, constant)
+                else:
+                    neuron_adjoint(of.neuron, t0, tile, steps, states, kept.slopes, first, constant, 0, width)
                 clear(tile, steps * width, _round_up(steps) * width)
                 add_over_time(tile, steps, gradients.bias[layer])
                 if layer > 0:
