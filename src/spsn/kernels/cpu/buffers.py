@@ -62,7 +62,7 @@ class Shape:
 
     @property
     def held(self) -> tuple[int, int]:
-        """Of how many layers the way back needs what the neurons left at every step, and how many come before."""
+        """Of how many layers the way back needs what neurons left at every step, and how many come before."""
         if self.spiking:
             return self.layers, 0
         return max(self.layers - (1 if self.over_time else 2), 0), 1
