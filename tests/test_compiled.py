@@ -13,7 +13,7 @@ from support import ROOT
 
 from spsn import compile_cache
 
-HELPER = """
+INNER = """
 from spsn.compiled import jit
 from tiny.constants import FACTOR
 
@@ -23,7 +23,7 @@ def scaled(x):
 """
 KERNEL = """
 from spsn.compiled import jit
-from tiny.helper import scaled
+from tiny.inner import scaled
 
 @jit
 def kernel(x):
@@ -42,10 +42,10 @@ print(json.dumps({"values": values, "hits": sum(stats.cache_hits.values()),
 
 @pytest.fixture
 def package(tmp_path) -> Path:
-    """A folder with a package whose kernel calls a helper that names a constant of a third module."""
+    """A folder with a package whose kernel calls a function that names a constant of a third module."""
     folder = tmp_path / "package"
     for name, text in {
-        "__init__": "", "constants": "FACTOR = 2\n", "helper": HELPER, "kernel": KERNEL, "other": "X = 1\n",
+        "__init__": "", "constants": "FACTOR = 2\n", "inner": INNER, "kernel": KERNEL, "other": "X = 1\n",
         "__main__": MAIN,
     }.items():  # fmt: skip
         (folder / "tiny").mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def test_a_changed_callee_or_constant_is_compiled_and_an_unrelated_module_is_not
     assert run(package, SPSN_CACHE_DIR=kept)[0]["hits"] == 1
     (package / "tiny" / "constants.py").write_text("FACTOR = 5\n")
     assert run(package, SPSN_CACHE_DIR=kept)[0]["values"] == [6]
-    (package / "tiny" / "helper.py").write_text(HELPER.replace("FACTOR * x", "FACTOR * x * x"))
+    (package / "tiny" / "inner.py").write_text(INNER.replace("FACTOR * x", "FACTOR * x * x"))
     changed, _ = run(package, "3", SPSN_CACHE_DIR=kept)
     assert changed["values"] == [46] and changed["misses"] == 1
     assert len([*(tmp_path / "kept").iterdir()]) == 3

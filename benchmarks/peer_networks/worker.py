@@ -52,12 +52,22 @@ def main() -> None:
 def _prepare(system: str, inputs: Inputs, threads: int) -> Any:
     module = importlib.import_module(f"benchmarks.peer_networks.{SYSTEMS[system].module}")
     for given in (inputs.first(REHEARSED), inputs):
-        torch.set_num_threads(threads)
+        _use_threads(system, threads)
         trainer = module.trainer(system, given)
         if given is not inputs:
             trainer.step()
     release()
     return trainer
+
+
+def _use_threads(system: str, threads: int) -> None:
+    """torch's, or those of the fused kernels, which the peers' environment cannot import."""
+    if SYSTEMS[system].library != "spsn":
+        torch.set_num_threads(threads)
+        return
+    from spsn import threads as ours
+
+    ours.use(system, threads)
 
 
 def _versions(system: str) -> dict[str, str]:

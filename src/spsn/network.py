@@ -84,6 +84,8 @@ class StackedNetwork(nn.Module):
         self.settings = settings
         self.seeds = tuple(seeds)
         self.kind = MODELS[settings.model]
+        if settings.backend not in ("torch", "fused"):
+            raise ValueError(f"a network's backend is 'torch' or 'fused', not {settings.backend!r}")
         self.collapse = collapse
         constants = settings.tau_mem, settings.tau_syn, settings.time_step
         self.neuron = self.kind.make(*constants, settings.threshold, settings.lif_reset)
@@ -209,6 +211,14 @@ class StackedNetwork(nn.Module):
     def device(self) -> torch.device:
         """Where the parameters live."""
         return self.weights[0].device
+
+    def release(self) -> None:
+        """Let go of the kernels' memory; the next batch takes it anew."""
+        self._engine = None
+
+    def __getstate__(self) -> dict:
+        """What a copy takes along: not the kernels' memory."""
+        return {**self.__dict__, "_engine": None}
 
     def finite_runs(self) -> list[bool]:
         """Of every run, whether all its parameters are finite."""

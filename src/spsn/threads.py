@@ -3,13 +3,15 @@
 The plain forms run on torch's OpenMP pool. The fused ones run without the GIL on Python threads of their own,
 and where they are used torch keeps to one thread: two pools on the same cores would wait for each other, and
 an OpenMP pool waits by spinning.
+
+The fused kernels take one thread until `use` or `set_kernel_threads` says otherwise.
 """
 
 import itertools
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 
@@ -22,6 +24,8 @@ def use(backend: str, threads: int, device: torch.device | str = "cpu") -> None:
 
     Raises ValueError for less than one.
     """
+    if threads < 1:
+        raise ValueError(f"there must be at least one thread, not {threads}")
     fused = backend == "fused" and torch.device(device).type == "cpu"
     torch.set_num_threads(1 if fused else threads)
     set_kernel_threads(threads)
@@ -42,13 +46,15 @@ def kernel_threads() -> int:
     return _count
 
 
-def share(tasks: int, work: Callable[[int, int], None]) -> None:
+def share(tasks: int, work: Callable[[int, int], None], most: int | None = None) -> None:
     """Call work(worker, task) for every task, each once, on all threads; worker counts them from 0.
+
+    most: with so many threads at most.
 
     `work` should let go of the GIL and must not call `share` itself. An exception in a task is raised here
     once no thread is at work any more; whether the tasks after it were done is left open.
     """
-    workers = min(_count, tasks)
+    workers = min(_count, tasks, most or tasks)
     if workers <= 1:
         for task in range(tasks):
             work(0, task)
@@ -59,10 +65,12 @@ def share(tasks: int, work: Callable[[int, int], None]) -> None:
         while (task := next(numbers)) < tasks:
             work(worker, task)
 
-    others = [_executor().submit(serve, worker) for worker in range(1, workers)]
+    others: list[Future] = []
     try:
+        for worker in range(1, workers):
+            others.append(_executor().submit(serve, worker))
         serve(0)
-    finally:
+    finally:  # whatever happened, nobody goes on writing where others read
         failures = [other.exception() for other in others]
     for failure in failures:
         if failure is not None:

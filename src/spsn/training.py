@@ -171,6 +171,7 @@ def _train_stack(stack: Stack, settings: Settings, data: Data, store: Checkpoint
             _keep(stack, store)
     if stack.whole:
         _finish(stack, data, store)
+    stack.network.release()
 
 
 def _keep(stack: Stack, store: CheckpointStore) -> None:

@@ -79,7 +79,8 @@ class Batch:
         return self._gathered()[1]
 
     def _gathered(self) -> tuple[Tensor, Tensor]:
-        if self._rows is None:
+        here = self.labels.device.type == "cpu"  # where the rows lie in a buffer that all batches share
+        if self._rows is None or (here and self._batches.filled_by is not self):
             self._rows = self._batches.rows(self)
         return self._rows
 
@@ -131,6 +132,7 @@ class Batches:
         self.seeds = seeds
         self._channels = np.empty(0, np.int32)
         self._offsets = np.empty(0, np.int32)
+        self.filled_by: Batch | None = None  # whose rows the buffer holds
 
     def __len__(self) -> int:
         """Batches per epoch; the last one may be smaller."""
@@ -170,7 +172,7 @@ class Batches:
     def rows(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """`channels` and `offsets` of a batch of this store, in the reused buffer."""
         store, steps = self.store, batch.shape[2]
-        samples = batch.samples.numpy()
+        samples, self.filled_by = batch.samples.numpy(), batch
         self._reserve(samples, batch.zooms, steps)
         offsets = self._offsets[: samples.size * steps].reshape(batch.shape)
         arrays = store.time_bin, store.channel, store.offsets, store.length

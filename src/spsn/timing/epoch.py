@@ -6,6 +6,7 @@ so that `compute` is the device's time for the steps and `data` what of making b
 for. Both add up to the whole.
 
 Every implementation computes with the same number of threads: torch's, or the fused kernels' (`threads.py`).
+A tiny step of another network comes first, so that compiling is no part of a measurement.
 
 n batches stand for an epoch: seconds per epoch = mean per batch x batches per epoch. The batches are those of
 a random order, the same for every implementation. Some batches of another epoch come first, to warm up and to
@@ -28,6 +29,7 @@ from spsn.memory import is_out_of_memory, release
 from spsn.settings import Augmentation
 from spsn.timing.measure import MEASURED, OUT_OF_MEMORY, TOO_SLOW, Clock, clock_for, default_warm_up
 from spsn.timing.networks import TRAINERS, Trainer
+from spsn.timing.random_store import even_store
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +137,7 @@ def epoch_rows(
                 continue
             if model == run.model and (not implementations or implementation in implementations):
                 threads.use(implementation, count_threads, device)
+                _rehearse(TRAINERS[model, implementation](run, device), run)
                 batches = Batches(store, run.batch_size, (run.seed,))
                 times = measure_epoch(
                     TRAINERS[model, implementation](run, device),
@@ -150,6 +153,12 @@ def epoch_rows(
                 seconds = f" {rows[-1].seconds_per_epoch:.4g} s" if times.status == MEASURED else ""
                 log.info("%s, %s: %s%s", model, implementation, times.status, seconds)
     return rows
+
+
+def _rehearse(trainer: Trainer, run: RunSettings) -> None:
+    """One step on two samples of eight time steps."""
+    tiny = Batches(even_store(2, 8), 2, (run.seed,))
+    trainer.step(trainer.prepare(next(tiny.training(0, Augmentation(0.0, 0.0)))), 0)
 
 
 def _row(run: RunSettings, implementation: str, times: EpochTimes, batches: int, device: str) -> EpochRow:

@@ -6,7 +6,8 @@ all models are measured in turn at one T, from the shortest to the longest. A po
 ones predict that its repeats pass `seconds_per_point` (`measure.predict`) or, on a CPU, that it needs more
 memory than there is.
 
-Every implementation computes with the same number of threads: torch's, or the fused kernels' (`threads.py`).
+Every implementation computes with the same number of threads: torch's, or the fused kernels' (`threads.py`),
+whose affine map, which is torch's, has one thread.
 torch's wait by spinning for some milliseconds (6.5 on one machine: libgomp's GOMP_SPINCOUNT), which would
 take the cores from what is measured next. Forbidding it (OMP_WAIT_POLICY=passive) makes the loops over time
 twice as slow, which would do the baselines wrong; so on a CPU each call is preceded by a rest.
@@ -94,6 +95,7 @@ def measure_lengths(
     """
     clock = clock or (RestedClock() if device.type == "cpu" else clock_for(device))
     names = [name for name in names if name[1] != "fused" or has_fused(device)]
+    _rehearse(timing, network, device, names)
     found: dict[int, dict[Name, Measurement]] = {}
     for steps in _walk(timing.lengths):
         here = timing if steps in timing.lengths else replace(timing, repeats=1)
@@ -102,6 +104,15 @@ def measure_lengths(
             seconds = "" if m.median is None else f" {m.median:.4g} s"
             log.info("T = %d, %s, %s: %s%s", steps, model, implementation, m.status, seconds)
     return {steps: found[steps] for steps in timing.lengths}
+
+
+def _rehearse(
+    timing: SequenceLengthTiming, network: NetworkSettings, device: torch.device, names: Sequence[Name]
+) -> None:
+    """A tiny pass of each, so that compiling what was not compiled yet is no part of a measurement."""
+    tiny = replace(timing, batch_size=2)
+    for name in names:
+        layer_pass(LAYERS[name].make(name[0], network), *_layer(tiny, 8, device))(lambda: None)
 
 
 def _walk(lengths: Sequence[int]) -> Iterator[int]:

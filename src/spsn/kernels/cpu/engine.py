@@ -3,7 +3,7 @@
 `Engine` owns the memory: parameters in the kernels' order, what the way forward leaves for the way back, the
 workers' tiles, the gradients of every group of samples. It grows to what the longest batch needs and is used
 again by every step, so a second pass forward overwrites what the first one left; to go back through an
-overwritten pass raises RuntimeError.
+overwritten pass raises RuntimeError. One engine serves one Python thread at a time.
 """
 
 from collections.abc import Sequence
@@ -82,7 +82,7 @@ class Engine:
             )
 
         threads.share(tasks, work)
-        self._last = of, events, draws, kept, coefficients
+        self._last = of, events, draws, kept, coefficients, len(self._scratch)
         return kept
 
     def backward(
@@ -93,11 +93,10 @@ class Engine:
         averaged (S, B, W), potentials (S, B, T, C) filled up to whole vectors or empty, constant (S, L, W):
         dL/ds at every step alike.
         """
-        of, events, draws, kept, coefficients = self._last
+        of, events, draws, kept, coefficients, workers = self._last
         errors = Errors(averaged, potentials, constant)
         runs, samples = draws.samples.shape
         groups = -(-samples // GROUP_SAMPLES)
-        self._workers()
         self._groups(runs * groups)
 
         def work(worker: int, task: int) -> None:
@@ -108,7 +107,7 @@ class Engine:
                 self._scratch[worker], run, begin, end,
             )  # fmt: skip
 
-        threads.share(runs * groups, work)
+        threads.share(runs * groups, work, most=workers)  # what was kept has room for so many
         return self._summed(runs, groups)
 
     def _check(self, batch: Batch, address: NoiseAddress) -> None:

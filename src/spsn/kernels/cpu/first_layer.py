@@ -7,6 +7,7 @@ same kernels fill it, for layers that stand on their own.
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from spsn import threads
 from spsn.compiled import jit
@@ -15,25 +16,25 @@ from spsn.data.shd import CHANNELS
 from spsn.kernels.cpu.buffers import empty, whole, zeros
 from spsn.kernels.cpu.engine import GROUP_SAMPLES, batch_events
 from spsn.kernels.cpu.events import add_event_gradient, add_events, prepare_columns
-from spsn.kernels.cpu.tiles import add_over_time, clear
+from spsn.kernels.cpu.products import TILE
+from spsn.kernels.cpu.tiles import add_over_time, clear, send
 
 
-def event_affine(batch: Batch, weight: Tensor, bias: Tensor, out: np.ndarray | None = None) -> Tensor:
+def event_affine(batch: Batch, weight: Tensor, bias: Tensor) -> Tensor:
     """Pre-activations (S, B, T, N) of a batch's events for weights (S, N, 700) and biases (S, N), float32.
 
-    Run r's steps are the last T_r of the T; what lies before them is 0. `out`, an array (S, B, T, W) float32
-    with W = N filled up to whole vectors, takes the result in place of new memory. Raises ValueError for
-    weights that do not fit the batch.
+    Run r's steps are the last T_r of the T; what lies before them is 0. Raises ValueError for weights that do
+    not fit the batch.
     """
-    return _EventAffine.apply(batch, out, weight, bias)
+    return _EventAffine.apply(batch, weight, bias)
 
 
 class _EventAffine(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, batch: Batch, out: np.ndarray | None, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx, batch: Batch, weight: Tensor, bias: Tensor) -> Tensor:
         runs, size = bias.shape
         _, samples, steps = batch.shape
-        if weight.shape != (batch.shape[0], size, CHANNELS):
+        if runs != batch.shape[0] or weight.shape != (runs, size, CHANNELS):
             raise ValueError(
                 f"weights {tuple(weight.shape)} do not fit {batch.shape[0]} runs of {CHANNELS} channels"
             )
@@ -41,18 +42,19 @@ class _EventAffine(torch.autograd.Function):
         rows, shift = zeros(runs, CHANNELS, width), zeros(runs, width)
         rows[:, :, :size] = weight.detach().numpy().transpose(0, 2, 1)
         shift[:, :size] = bias.detach().numpy()
-        out = empty(runs, samples, steps, width) if out is None else out
-        given = batch_events(batch)
+        out, given = empty(runs, samples, steps, width), batch_events(batch)
+        tiles = [zeros(TILE, width) for _ in range(threads.kernel_threads())]
 
-        def work(_: int, task: int) -> None:
+        def work(worker: int, task: int) -> None:
             run, item = divmod(task, samples)
-            _forward(*given, run, item, rows[run], shift[run], out[run, item])
+            _forward(*given, run, item, rows[run], shift[run], tiles[worker], out[run, item])
 
         threads.share(runs * samples, work)
         ctx.batch, ctx.size = batch, size
         return torch.from_numpy(out)[..., :size]
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor):
         batch, size = ctx.batch, ctx.size
         runs, samples, _ = batch.shape
@@ -70,18 +72,22 @@ class _EventAffine(torch.autograd.Function):
         threads.share(runs * groups, work)
         dw = [sum(rows[r * groups + 1 : (r + 1) * groups], rows[r * groups])[:, :size].T for r in range(runs)]
         db = shift.reshape(runs, groups, -1).sum(axis=1)[:, :size]
-        return None, None, torch.from_numpy(np.stack(dw)), torch.from_numpy(np.ascontiguousarray(db))
+        return None, torch.from_numpy(np.stack(dw)), torch.from_numpy(np.ascontiguousarray(db))
 
 
 @jit
-def _forward(events, draws, run, item, rows, shift, x):
-    """x (T, W): a sample's pre-activations."""
+def _forward(events, draws, run, item, rows, shift, tile, x):
+    """x (T, W): a sample's pre-activations, made in the tile and sent past the cache."""
     steps, width = x.shape
     own = draws.lengths[run]
     columns = np.empty((2, CHANNELS), np.int32)
     prepare_columns(draws, run, item, columns)
-    clear(x, 0, (steps - own) * width)
-    add_events(events, draws, run, item, 0, own, columns, rows, shift, x[steps - own :])
+    begin = (steps - own) * width
+    clear(x, 0, begin)
+    for t0 in range(0, own, TILE):
+        count = min(TILE, own - t0)
+        add_events(events, draws, run, item, t0, count, columns, rows, shift, tile)
+        send(tile, count, x, begin + t0 * width)
 
 
 @jit
@@ -92,6 +98,8 @@ def _backward(events, draws, run, begin, end, gradient, rows, shift):
     columns = np.empty((2, CHANNELS), np.int32)
     for item in range(begin, end):
         prepare_columns(draws, run, item, columns)
-        tile = gradient[item, steps - own :]
-        add_event_gradient(events, draws, run, item, 0, own, columns, rows, tile)
-        add_over_time(tile, own, shift)
+        for t0 in range(0, own, TILE):
+            count = min(TILE, own - t0)
+            tile = gradient[item, steps - own + t0 :]
+            add_event_gradient(events, draws, run, item, t0, count, columns, rows, tile)
+            add_over_time(tile, count, shift)

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from spsn import threads
 from spsn.compiled import jit
@@ -23,6 +24,8 @@ from spsn.kernels.cpu.philox import Address
 from spsn.kernels.cpu.products import TILE
 from spsn.kernels.cpu.simd import LANES
 from spsn.kernels.cpu.streams import filter_columns
+
+SHARES = 4  # of the samples, for each thread: few calls, and nobody waits long for the last one
 
 
 def integrate(x: Tensor, alpha: float, beta: float) -> Tensor:
@@ -80,6 +83,7 @@ class _Integrate(torch.autograd.Function):
         return u
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor):
         neuron, gradient = ctx.neuron, gradient.contiguous()
         dx = torch.empty_like(gradient)
@@ -91,6 +95,8 @@ class _Integrate(torch.autograd.Function):
 class _Fire(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, neurons: int, neuron: Neuron, noise: NoiseAddress, layer: int) -> Tensor:
+        if not 0 <= noise.seeds[0] < 2**32:
+            raise ValueError(f"a seed must lie in 0 ... 2^32 - 1, not {noise.seeds[0]}")
         address = Address(noise.seeds[0], int(noise.purpose), noise.step, noise.epoch)
         spikes, slopes = torch.empty_like(x), torch.empty_like(x)
         arrays = x.numpy(), spikes.numpy(), slopes.numpy()
@@ -100,6 +106,7 @@ class _Fire(torch.autograd.Function):
         return spikes
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor):
         (slopes,) = ctx.saved_tensors
         dx = torch.empty_like(slopes)
@@ -108,21 +115,29 @@ class _Fire(torch.autograd.Function):
         return dx, None, None, None, None
 
 
-def spread_out(x: Tensor, kernel: Callable[[int, int, int], None]) -> None:
-    """Call kernel(sample, begin, end) for every sample (B, T, N) and all columns, on all threads."""
+def spread_out(x: Tensor, kernel: Callable[[int, int, int, int], None]) -> None:
+    """Call kernel(first, last, begin, end) for all samples (B, T, N) and columns, on all threads."""
     samples, _, width = x.shape
-    blocks = width // LANES
-    parts = min(blocks, -(-threads.kernel_threads() // max(samples, 1)))
+    blocks, workers = width // LANES, threads.kernel_threads()
+    shares = min(samples, SHARES * workers)
+    parts = min(blocks, -(-workers // shares))
 
     def work(_: int, task: int) -> None:
-        sample, part = divmod(task, parts)
-        kernel(sample, part * blocks // parts * LANES, (part + 1) * blocks // parts * LANES)
+        share, part = divmod(task, parts)
+        span = share * samples // shares, (share + 1) * samples // shares
+        kernel(*span, part * blocks // parts * LANES, (part + 1) * blocks // parts * LANES)
 
-    threads.share(samples * parts, work)
+    threads.share(shares * parts, work)
 
 
 @jit
-def _fire(neuron, address, layer, neurons, x, spikes, slopes, sample, begin, end):
+def _fire(neuron, address, layer, neurons, x, spikes, slopes, first, last, begin, end):
+    for sample in range(first, last):
+        _fire_sample(neuron, address, layer, neurons, x, spikes, slopes, sample, begin, end)
+
+
+@jit
+def _fire_sample(neuron, address, layer, neurons, x, spikes, slopes, sample, begin, end):
     steps, width = x.shape[1:]
     states = np.zeros((2, width), np.float32)
     uniforms = np.empty(TILE * LANES, np.float32)
@@ -138,7 +153,13 @@ def _fire(neuron, address, layer, neurons, x, spikes, slopes, sample, begin, end
 
 
 @jit
-def _fire_back(neuron, gradient, slopes, dx, sample, begin, end):
+def _fire_back(neuron, gradient, slopes, dx, first, last, begin, end):
+    for sample in range(first, last):
+        _fire_back_sample(neuron, gradient, slopes, dx, sample, begin, end)
+
+
+@jit
+def _fire_back_sample(neuron, gradient, slopes, dx, sample, begin, end):
     steps, width = dx.shape[1:]
     states = np.zeros((2, width), np.float32)
     constant = np.zeros(width, np.float32)

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from spsn.data.batches import Batch
 from spsn.kernels.cpu.engine import Engine, NoiseAddress
@@ -36,6 +37,7 @@ class _Layers(torch.autograd.Function):
         return averaged, _potentials(engine, batch, kept), torch.from_numpy(rates.astype(np.float32))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, averaged: Tensor, potentials: Tensor, rates: Tensor):
         engine, batch, shape = ctx.engine, ctx.batch, ctx.engine.shape
         if engine.passes != ctx.number:

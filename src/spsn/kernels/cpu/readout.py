@@ -1,4 +1,4 @@
-"""Leaky integrators that do not fire, on tiles: the readout of a loss over time, and the filter alone.
+"""Leaky integrators that do not fire, on tiles: the readout of a loss over time.
 
 i[t] = alpha i[t-1] + x[t]        u[t] = beta u[t-1] + (1-beta) i[t]
 """

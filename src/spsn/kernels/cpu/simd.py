@@ -2,7 +2,8 @@
 
 numba leaves it to the compiler whether a loop becomes SIMD code. Here a vector is a type of its own, so that
 the accumulators of a product stay in registers and a comparison gives its bits. The vectors are LLVM's: on a
-processor with narrower registers each becomes two or four of them, and the results stay the same.
+processor with narrower registers each becomes two or four of them. Results are the same on all processors
+that multiply and add in one rounding.
 
     float32 (16 lanes) and wide float32 (64 lanes):  + - * /   fma   splat   load   store
     uint64 (16 lanes):                               + * ^ & >>
@@ -41,7 +42,6 @@ class _VectorModel(models.PrimitiveModel):
 FLOATS = VectorType(types.float32, LANES)
 WIDE_FLOATS = VectorType(types.float32, WIDE)
 WORDS = VectorType(types.uint64, LANES)
-INTS = VectorType(types.int32, LANES)
 
 
 def llvm_type(context, vector: VectorType) -> ir.VectorType:

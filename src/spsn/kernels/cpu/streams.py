@@ -21,20 +21,20 @@ from spsn.kernels.cpu.simd import (
 
 
 @jit
-def filter_columns(a, b, gain, x, u, sample, begin, end, reverse):
-    """u from x in the columns begin ... end-1 of one sample; `reverse`: from the last step on.
+def filter_columns(a, b, gain, x, u, first, last, begin, end, reverse):
+    """u from x in the columns begin ... end-1 of the samples first ... last-1; `reverse`: from the last step.
 
     x, u (B, T, N), N and the columns whole vectors; u begins at a multiple of 64 bytes.
     """
     steps, width = x.shape[1:]
-    base = sample * steps * width
     wide = begin + (end - begin) // WIDE * WIDE
     stride = -width if reverse else width
-    origin = base + (steps - 1) * width if reverse else base
-    for column in range(begin, wide, WIDE):
-        _wide_stream(a, b, gain, x, u, origin + column, steps, stride)
-    for column in range(wide, end, LANES):
-        _stream(a, b, gain, x, u, origin + column, steps, stride)
+    for sample in range(first, last):
+        origin = (sample * steps + (steps - 1 if reverse else 0)) * width
+        for column in range(begin, wide, WIDE):
+            _wide_stream(a, b, gain, x, u, origin + column, steps, stride)
+        for column in range(wide, end, LANES):
+            _stream(a, b, gain, x, u, origin + column, steps, stride)
 
 
 @jit

@@ -1,7 +1,7 @@
 """Small things that are done to tiles, (TILE, N) with N a multiple of `LANES`."""
 
 from spsn.compiled import jit
-from spsn.kernels.cpu.simd import LANES, load, splat, store
+from spsn.kernels.cpu.simd import LANES, load, splat, store, store_past_cache
 
 
 @jit
@@ -16,6 +16,13 @@ def copy(array, first, tile, steps):
     """tile[:steps] = the rows of `array` from the flat index `first` on."""
     for at in range(0, steps * tile.shape[1], LANES):
         store(tile, at, load(array, first + at))
+
+
+@jit
+def send(tile, steps, out, first):
+    """The first rows of a tile to `out`, flat from `first` on, past the cache; see `store_past_cache`."""
+    for at in range(0, steps * tile.shape[1], LANES):
+        store_past_cache(out, first + at, load(tile, at))
 
 
 @jit
