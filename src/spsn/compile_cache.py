@@ -137,7 +137,7 @@ def folders(digest: str) -> list[tuple[Path, bool]]:
     if not any(writable for _, writable in found):
         log.warning(
             "no folder can be written that would keep compiled code; what is not kept yet is compiled in "
-            "every process anew, which takes a minute. Set SPSN_CACHE_DIR to a folder that can be written."
+            "every process anew, which takes its time. Set SPSN_CACHE_DIR to a folder that can be written."
         )
     return found
 
