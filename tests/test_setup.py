@@ -91,7 +91,7 @@ def test_every_package_that_is_imported_is_a_direct_dependency():
     lines = sum(project["optional-dependencies"].values(), project["dependencies"])
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
     providers = importlib.metadata.packages_distributions()
-    own = {"spsn"} | {file.stem for file in (ROOT / "tests").rglob("*.py")}
+    own = {"spsn", "benchmarks"} | {file.stem for file in (ROOT / "tests").rglob("*.py")}
     for file in [*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
         for name in imported(file) - own - sys.stdlib_module_names:
             names = {canonicalize_name(provider) for provider in providers.get(name, [name])}

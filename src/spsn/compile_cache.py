@@ -25,9 +25,9 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
-import llvmlite
 import numba
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def sources_digest(package: str) -> str | None:
 
     Code of another package than this one may call this one's, and depends on both.
     """
-    state = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
+    state = hashlib.sha256(f"{numba.__version__} {version('llvmlite')}".encode())
     state.update(repr([getattr(numba.config, name, None) for name in SETTINGS]).encode())
     try:
         for name in sorted({"spsn", package}):
