@@ -208,6 +208,11 @@ class StackedNetwork(nn.Module):
         return mean_coefficients(self.integrator.alpha, self.integrator.beta, steps)
 
     @property
+    def is_fused(self) -> bool:
+        """Whether batches of events take the fused kernels of a CPU."""
+        return self.settings.backend == "fused" and self.device.type == "cpu"
+
+    @property
     def device(self) -> torch.device:
         """Where the parameters live."""
         return self.weights[0].device

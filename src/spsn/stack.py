@@ -16,6 +16,7 @@ from torch import Tensor
 from spsn.checkpoints import Checkpoint, History
 from spsn.data.batches import Batch, Batches
 from spsn.grid import RunSettings
+from spsn.kernels.cpu.adamax import Adamax
 from spsn.network import SpikeNoise, StackedNetwork
 from spsn.noise import Purpose
 from spsn.objective import objective
@@ -34,7 +35,7 @@ class Stack:
 
     runs: tuple[RunSettings, ...]
     network: StackedNetwork
-    optimizer: torch.optim.Adamax
+    optimizer: Adamax | torch.optim.Adamax
     histories: list[History]
     device: torch.device
     broken: set[int] = field(default_factory=set)
@@ -44,9 +45,8 @@ class Stack:
         """Fresh networks, initialised run by run from their seeds."""
         settings = runs[0]
         network = StackedNetwork(settings, [run.seed for run in runs]).to(device)
-        optimizer = torch.optim.Adamax(
-            network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8
-        )
+        kind = Adamax if network.is_fused else torch.optim.Adamax
+        optimizer = kind(network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8)
         return cls(tuple(runs), network, optimizer, [History() for _ in runs], device)
 
     @property

@@ -19,7 +19,7 @@ from spsn.timing.contest import (
     ratio,
 )
 from spsn.timing.measure import MEASURED, OUT_OF_MEMORY, Call, Measurement
-from spsn.timing.worker import Subject, answers
+from spsn.timing.worker import TURN, Subject, answers
 
 SUBJECTS = """
 import os, time
@@ -30,14 +30,14 @@ from spsn.timing.worker import Subject
 CPU = torch.device("cpu")
 
 
-def logging(name, log, megabytes=0):
+def logging(name, log, seconds, megabytes=0):
     def call(lap):
         print("this line must not reach the answers")
         with open(log, "a") as file:
             file.write(f"{name} {os.getpid()}\\n")
         taken = bytearray(os.urandom(1000)) * (1000 * megabytes)
         lap()
-        time.sleep(0.001)
+        time.sleep(seconds)
     return Subject(call, CPU, lambda: {"tunables": os.environ.get("GLIBC_TUNABLES")})
 
 
@@ -72,11 +72,10 @@ def subjects(tmp_path, monkeypatch):
 def test_contestants_take_turns_in_processes_of_their_own(subjects, tmp_path, monkeypatch):
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=3")
     log = tmp_path / "log"
+    small = {"name": "small", "log": str(log), "seconds": 2 * TURN}
     contestants = [
-        Contestant("small", f"{subjects}:logging", {"name": "small", "log": str(log)}),
-        Contestant(
-            "large", f"{subjects}:logging", {"name": "large", "log": str(log), "megabytes": 100}, True
-        ),
+        Contestant("small", f"{subjects}:logging", small),
+        Contestant("large", f"{subjects}:logging", small | {"name": "large", "megabytes": 100}, True),
         Contestant("greedy", f"{subjects}:greedy", {"after": 2}),
     ]
     outcomes = contest(contestants, repeats=2, warmup=1)
@@ -85,7 +84,7 @@ def test_contestants_take_turns_in_processes_of_their_own(subjects, tmp_path, mo
     assert len({pid for _, pid in lines}) == 2 and str(os.getpid()) not in {pid for _, pid in lines}
 
     small, large = (outcomes[name].record() for name in ("small", "large"))
-    assert len(small["all_seconds"]) == 2 and small["seconds"] >= 0.001
+    assert len(small["all_seconds"]) == 2 and small["seconds"] >= 2 * TURN
     assert [len(call.parts) for call in outcomes["small"].measurement.calls] == [2, 2]
     assert small["malloc"] == "default" and small["tunables"] is None
     assert large["malloc"] == "tuned" and "glibc.malloc.trim_threshold=2147483647" in large["tunables"]
@@ -107,6 +106,22 @@ def test_no_process_remains(subjects):
     with Worker(Contestant("greedy", f"{subjects}:greedy", {"after": 9})) as worker:
         assert worker.answer() == {"ready": True}
     assert worker.process.returncode is not None
+
+
+def test_of_short_calls_the_last_one_of_a_turn_counts(monkeypatch):
+    """The clock stands at 0, moves by 90 ms with every call, and is looked at once a call besides."""
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    calls = []
+
+    def call(lap):
+        calls.append(len(calls))
+        now[0] += 0.09 if len(calls) < 3 else 0.5
+
+    (answer,) = answers(Subject(call, torch.device("cpu")), iter(["call\n"]))
+    assert calls == [0, 1, 2] and answer["seconds"] == pytest.approx(0.5)
+    (answer,) = answers(Subject(call, torch.device("cpu")), iter(["call\n"]))
+    assert calls == [0, 1, 2, 3] and answer["seconds"] == pytest.approx(0.5)
 
 
 def test_answers_to_words():

@@ -1,8 +1,9 @@
 """Several ways of computing one thing, measured beside each other, each in a process of its own.
 
-They take turns, one call each, so that whatever else the machine does meets all alike; while one works, the
-others block on a pipe (`worker.py`), so that no pool of threads spins beside another's work and each has its
-own peak of memory. Between two turns there is a pause, in which the threads of the last one fall asleep.
+They take turns, of one long call or of short ones the last of which counts, so that whatever else the machine
+does meets all alike; while one works, the others block on a pipe (`worker.py`), so that no pool of threads
+spins beside another's work and each has its own peak of memory. Between two turns there is a pause, in which
+the threads of the last one fall asleep.
 
 A ratio is that of two medians. Its quartiles are those of the ratios within each round, whose two calls the
 machine's other work met alike.
@@ -122,7 +123,7 @@ def environment(malloc_tuned: bool) -> dict[str, str]:
 
 
 def contest(contestants: Sequence[Contestant], repeats: int, warmup: int) -> dict[str, Outcome]:
-    """Measure the contestants in turn: `repeats` rounds of one call each, after `warmup` such rounds.
+    """Measure the contestants in turn: `repeats` rounds of one turn each, after `warmup` such rounds.
 
     Memory is that of all calls together, the first ones included. One that runs out of memory leaves the
     rounds. Raises `SpsnError` where one cannot be measured at all.

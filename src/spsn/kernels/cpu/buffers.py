@@ -126,7 +126,7 @@ def scratch_for(shape: Shape, slot: int) -> Scratch:
         read_states=zeros(2, shape.read_width),
         uniforms=zeros(TILE * LANES),
         sums=zeros(TILE // GROUP * TABLE),
-        columns=zeros(2, CHANNELS, dtype=np.int32),
+        columns=zeros(3, CHANNELS, dtype=np.int32),
         slot=slot,
     )
 

@@ -33,53 +33,45 @@ def _first_event(time_bin, begin, end, row):
 
 
 @jit
-def _gather_rows(channels, begin, end, columns, weights, tile, t):
-    """tile[t] += the weight rows of the events begin ... end-1."""
+def _add_rows(rows, count, weights, tile, t):
+    """tile[t] += the weight rows that begin at the flat indices rows[:count]."""
     width = tile.shape[1]
-    first, count = columns[0], columns[1]
     wide = width - width % WIDE
     for column in range(0, wide, WIDE):
         total = load_wide(tile, t * width + column)
-        for e in range(begin, end):
-            channel = channels[e]
-            at = int(first[channel]) * width + column
-            for _ in range(count[channel]):
-                total = total + load_wide(weights, at)
-                at += width
+        for n in range(count):
+            total = total + load_wide(weights, rows[n] + column)
         store(tile, t * width + column, total)
     for column in range(wide, width, LANES):
         part = load(tile, t * width + column)
-        for e in range(begin, end):
-            channel = channels[e]
-            at = int(first[channel]) * width + column
-            for _ in range(count[channel]):
-                part = part + load(weights, at)
-                at += width
+        for n in range(count):
+            part = part + load(weights, rows[n] + column)
         store(tile, t * width + column, part)
 
 
 @jit
-def _scatter_rows(channels, begin, end, columns, weights, tile, t):
-    """weights[row] += tile[t] for the rows of the events begin ... end-1."""
+def _add_to_rows(rows, count, weights, tile, t):
+    """tile[t] is added to each of the rows of `weights` that begin at the flat indices rows[:count]."""
     width = tile.shape[1]
-    first, count = columns[0], columns[1]
     wide = width - width % WIDE
     for column in range(0, wide, WIDE):
         row = load_wide(tile, t * width + column)
-        for e in range(begin, end):
-            channel = channels[e]
-            at = int(first[channel]) * width + column
-            for _ in range(count[channel]):
-                store(weights, at, load_wide(weights, at) + row)
-                at += width
+        for n in range(count):
+            at = rows[n] + column
+            store(weights, at, load_wide(weights, at) + row)
     for column in range(wide, width, LANES):
         part = load(tile, t * width + column)
-        for e in range(begin, end):
-            channel = channels[e]
-            at = int(first[channel]) * width + column
-            for _ in range(count[channel]):
-                store(weights, at, load(weights, at) + part)
-                at += width
+        for n in range(count):
+            at = rows[n] + column
+            store(weights, at, load(weights, at) + part)
+
+
+@jit
+def _pass_on(rows, count, weights, tile, t, scatter):
+    if scatter:
+        _add_to_rows(rows, count, weights, tile, t)
+    else:
+        _add_rows(rows, count, weights, tile, t)
 
 
 @jit
@@ -90,24 +82,30 @@ def _walk(events, draws, run, item, t0, steps, columns, weights, tile, scatter):
     empty = int(draws.lengths[run]) - own
     at, stop = events.offsets[sample], events.offsets[sample + 1]
     begin = max(0, empty - t0)
-    if begin < steps:
-        at = _first_event(events.time_bin, at, stop, source_index(t0 + begin - empty, own, zoom, 0.0))
+    if begin >= steps:
+        return
+    at = _first_event(events.time_bin, at, stop, source_index(t0 + begin - empty, own, zoom, 0.0))
+    first, often, rows, width = columns[0], columns[1], columns[2], tile.shape[1]
     for t in range(begin, steps):
         row = source_index(t0 + t - empty, own, zoom, 0.0)
         while at < stop and events.time_bin[at] < row:
             at += 1
-        end = at  # a row may be read twice: `at` waits at its beginning
+        end, count = at, 0  # a row may be read twice: `at` waits at its beginning
         while end < stop and events.time_bin[end] == row:
+            channel = events.channel[end]
+            for k in range(often[channel]):
+                if count == rows.size:
+                    _pass_on(rows, count, weights, tile, t, scatter)
+                    count = 0
+                rows[count] = (first[channel] + k) * width
+                count += 1
             end += 1
-        if end > at and scatter:
-            _scatter_rows(events.channel, at, end, columns, weights, tile, t)
-        elif end > at:
-            _gather_rows(events.channel, at, end, columns, weights, tile, t)
+        _pass_on(rows, count, weights, tile, t, scatter)
 
 
 @jit
 def prepare_columns(draws, run, item, columns):
-    """columns (2, 700) int32: the first column that each channel fills, and how many."""
+    """columns (3, 700) int32: the first column that each channel fills, how many, and room for a row's."""
     column_runs(columns[0], columns[1], columns.shape[1], draws.zooms[run, item], draws.shifts[run, item])
 
 

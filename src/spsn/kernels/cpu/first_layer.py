@@ -13,10 +13,11 @@ from spsn import threads
 from spsn.compiled import jit
 from spsn.data.batches import Batch
 from spsn.data.shd import CHANNELS
-from spsn.kernels.cpu.buffers import empty, whole, zeros
+from spsn.kernels.cpu.buffers import whole, zeros
 from spsn.kernels.cpu.engine import GROUP_SAMPLES, batch_events
 from spsn.kernels.cpu.events import add_event_gradient, add_events, prepare_columns
 from spsn.kernels.cpu.products import TILE
+from spsn.kernels.cpu.recycling import recycled
 from spsn.kernels.cpu.tiles import add_over_time, clear, send
 
 
@@ -42,16 +43,17 @@ class _EventAffine(torch.autograd.Function):
         rows, shift = zeros(runs, CHANNELS, width), zeros(runs, width)
         rows[:, :, :size] = weight.detach().numpy().transpose(0, 2, 1)
         shift[:, :size] = bias.detach().numpy()
-        out, given = empty(runs, samples, steps, width), batch_events(batch)
+        given, out = batch_events(batch), recycled(runs, samples, steps, width)
+        array = out.numpy()
         tiles = [zeros(TILE, width) for _ in range(threads.kernel_threads())]
 
         def work(worker: int, task: int) -> None:
             run, item = divmod(task, samples)
-            _forward(*given, run, item, rows[run], shift[run], tiles[worker], out[run, item])
+            _forward(*given, run, item, rows[run], shift[run], tiles[worker], array[run, item])
 
         threads.share(runs * samples, work)
         ctx.batch, ctx.size = batch, size
-        return torch.from_numpy(out)[..., :size]
+        return out[..., :size]
 
     @staticmethod
     @once_differentiable
@@ -61,18 +63,18 @@ class _EventAffine(torch.autograd.Function):
         missing = whole(size) - size
         gradient = torch.nn.functional.pad(gradient, (0, missing)) if missing else gradient.contiguous()
         given, groups, array = batch_events(batch), -(-samples // GROUP_SAMPLES), gradient.numpy()
-        rows = [zeros(CHANNELS, whole(size)) for _ in range(runs * groups)]
-        shift = zeros(runs * groups, whole(size))
+        rows = recycled(runs, groups, CHANNELS, whole(size)).numpy()
+        shift = zeros(runs, groups, whole(size))
 
         def work(_: int, task: int) -> None:
             run, group = divmod(task, groups)
             span = group * samples // groups, (group + 1) * samples // groups
-            _backward(*given, run, *span, array[run], rows[task], shift[task])
+            _backward(*given, run, *span, array[run], rows[run, group], shift[run, group])
 
         threads.share(runs * groups, work)
-        dw = [sum(rows[r * groups + 1 : (r + 1) * groups], rows[r * groups])[:, :size].T for r in range(runs)]
-        db = shift.reshape(runs, groups, -1).sum(axis=1)[:, :size]
-        return None, torch.from_numpy(np.stack(dw)), torch.from_numpy(np.ascontiguousarray(db))
+        dw = np.stack([sum(of_run[1:], of_run[0])[:, :size].T for of_run in rows])
+        db = np.ascontiguousarray(shift.sum(axis=1)[:, :size])
+        return None, torch.from_numpy(dw), torch.from_numpy(db)
 
 
 @jit
@@ -80,7 +82,7 @@ def _forward(events, draws, run, item, rows, shift, tile, x):
     """x (T, W): a sample's pre-activations, made in the tile and sent past the cache."""
     steps, width = x.shape
     own = draws.lengths[run]
-    columns = np.empty((2, CHANNELS), np.int32)
+    columns = np.empty((3, CHANNELS), np.int32)
     prepare_columns(draws, run, item, columns)
     begin = (steps - own) * width
     clear(x, 0, begin)
@@ -92,10 +94,11 @@ def _forward(events, draws, run, item, rows, shift, tile, x):
 
 @jit
 def _backward(events, draws, run, begin, end, gradient, rows, shift):
-    """rows (700, W) += the weight gradient of some samples, shift (W,) += the bias's."""
+    """rows (700, W): the weight gradient of some samples; shift (W,) += the bias's."""
+    clear(rows, 0, rows.size)
     steps = gradient.shape[1]
     own = draws.lengths[run]
-    columns = np.empty((2, CHANNELS), np.int32)
+    columns = np.empty((3, CHANNELS), np.int32)
     for item in range(begin, end):
         prepare_columns(draws, run, item, columns)
         for t0 in range(0, own, TILE):

@@ -22,6 +22,7 @@ from spsn.kernels.cpu.engine import NoiseAddress
 from spsn.kernels.cpu.fire import SPSN_GS, SPSN_SB, Neuron, fire, spread
 from spsn.kernels.cpu.philox import Address
 from spsn.kernels.cpu.products import TILE
+from spsn.kernels.cpu.recycling import recycled
 from spsn.kernels.cpu.simd import LANES
 from spsn.kernels.cpu.streams import filter_columns
 
@@ -77,7 +78,7 @@ class _Integrate(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, neurons: int, neuron: Neuron) -> Tensor:
         ctx.neuron = neuron
-        u = torch.empty_like(x)
+        u = recycled(*x.shape)
         given = neuron.alpha, neuron.beta, 1 - neuron.beta, x.numpy(), u.numpy()
         spread_out(x, lambda *part: filter_columns(*given, *part, False))
         return u
@@ -86,7 +87,7 @@ class _Integrate(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient: Tensor):
         neuron, gradient = ctx.neuron, gradient.contiguous()
-        dx = torch.empty_like(gradient)
+        dx = recycled(*gradient.shape)
         given = neuron.beta, neuron.alpha, 1 - neuron.beta, gradient.numpy(), dx.numpy()
         spread_out(dx, lambda *part: filter_columns(*given, *part, True))
         return dx, None, None
@@ -98,7 +99,7 @@ class _Fire(torch.autograd.Function):
         if not 0 <= noise.seeds[0] < 2**32:
             raise ValueError(f"a seed must lie in 0 ... 2^32 - 1, not {noise.seeds[0]}")
         address = Address(noise.seeds[0], int(noise.purpose), noise.step, noise.epoch)
-        spikes, slopes = torch.empty_like(x), torch.empty_like(x)
+        spikes, slopes = recycled(*x.shape), recycled(*x.shape)
         arrays = x.numpy(), spikes.numpy(), slopes.numpy()
         spread_out(x, partial(_fire, neuron, address, layer, neurons, *arrays))
         ctx.save_for_backward(slopes)
@@ -109,7 +110,7 @@ class _Fire(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient: Tensor):
         (slopes,) = ctx.saved_tensors
-        dx = torch.empty_like(slopes)
+        dx = recycled(*slopes.shape)
         arrays = gradient.contiguous().numpy(), slopes.numpy(), dx.numpy()
         spread_out(dx, partial(_fire_back, ctx.neuron, *arrays))
         return dx, None, None, None, None

@@ -1,0 +1,87 @@
+"""The fused Adamax against torch's, and against its laws."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spsn.kernels.cpu.adamax import Adamax
+
+
+def parameters(*shapes: tuple[int, ...], dtype: torch.dtype = torch.float32) -> list[nn.Parameter]:
+    """Normal random numbers, the same at every call."""
+    generator = torch.Generator().manual_seed(0)
+    return [nn.Parameter(torch.randn(shape, generator=generator).to(dtype)) for shape in shapes]
+
+
+def gradient(like: Tensor, step: int) -> Tensor:
+    """Random, of changing size, and now and then nothing at all."""
+    generator = torch.Generator().manual_seed(step)
+    drawn = torch.randn(like.shape, generator=generator) * 10.0 ** (step % 4 - 2)
+    return (drawn * (step % 5 > 0)).to(like.dtype)
+
+
+def train(optimizer: Adamax | torch.optim.Adamax, steps: range) -> list[Tensor]:
+    """Some steps; returns the parameters."""
+    found = optimizer.parameters if isinstance(optimizer, Adamax) else optimizer.param_groups[0]["params"]
+    for step in steps:
+        for parameter in found:
+            parameter.grad = gradient(parameter, step)
+        optimizer.step()
+    return found
+
+
+SHAPES = (3, 5, 7), (1,), (2, 64), (1, 128, 700)
+
+
+def test_it_is_torchs_adamax():
+    ours = train(Adamax(parameters(*SHAPES), lr=0.01, betas=(0.8, 0.99)), range(30))
+    exact = parameters(*SHAPES, dtype=torch.float64)
+    judge = train(torch.optim.Adamax(exact, lr=0.01, betas=(0.8, 0.99)), range(30))
+    for own, judged in zip(ours, judge, strict=True):
+        torch.testing.assert_close(own.double(), judged, rtol=1e-5, atol=2e-6)
+
+
+def test_its_state_has_torchs_form():
+    ours, judge = Adamax(parameters(*SHAPES)), torch.optim.Adamax(parameters(*SHAPES))
+    for own, judged in zip(train(ours, range(4)), train(judge, range(4)), strict=True):
+        assert ours.state[own].keys() == judge.state[judged].keys()
+        for name, value in judge.state[judged].items():
+            torch.testing.assert_close(ours.state[own][name], value, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_the_first_step_has_the_length_of_the_learning_rate(size):
+    (parameter,) = parameters((40,))
+    before, optimizer = parameter.detach().clone(), Adamax([parameter], lr=0.25)
+    parameter.grad = size * gradient(parameter, 2).sign()
+    optimizer.step()
+    torch.testing.assert_close(before - parameter, 0.25 * parameter.grad.sign(), rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_what_is_not_finite_shows_where_it_is_and_nowhere_else(poison):
+    (parameter,) = parameters((40,))
+    optimizer = Adamax([parameter])
+    parameter.grad = gradient(parameter, 1)
+    parameter.grad[7] = poison
+    optimizer.step()
+    assert (~parameter.isfinite()).nonzero().flatten().tolist() == [7]
+
+
+def test_a_parameter_without_a_gradient_stays():
+    still, moved = parameters((3,), (3,))
+    before = still.detach().clone()
+    optimizer = Adamax([still, moved])
+    moved.grad = gradient(moved, 1)
+    optimizer.step()
+    assert torch.equal(still, before) and not optimizer.state[still]
+    optimizer.zero_grad()
+    assert moved.grad is None
+
+
+@pytest.mark.parametrize(
+    "parameter", [torch.zeros(3, dtype=torch.float64), torch.zeros(4, 3).T, torch.zeros(3, device="meta")]
+)
+def test_what_it_cannot_take_is_refused(parameter):
+    with pytest.raises(ValueError, match="contiguous float32 parameters on a CPU"):
+        Adamax([parameter])
