@@ -1,12 +1,22 @@
-"""Small data sets, settings and a web server that the tests share."""
+"""Small data sets, settings and a web server that the tests share.
+
+Without a GPU Triton interprets its kernels; it looks for that when they are declared.
+"""
+
+import os
 
 import pytest
+import torch
+
 from support import load_config, make_words, small_run
 from web import Server
 
 from spsn.data.events import EventStore
 from spsn.grid import RunSettings
 from spsn.settings import Settings, from_mapping
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(scope="session")
