@@ -7,7 +7,6 @@ import os
 
 import pytest
 import torch
-
 from support import load_config, make_words, small_run
 from web import Server
 
