@@ -189,16 +189,21 @@ def test_a_choice_of_cublas_workspace_is_respected(restored, monkeypatch):
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda"])
 @pytest.mark.parametrize("gpu", [False, True])
-def test_the_backend_is_the_fused_one_where_the_lease_gives_a_cpu(monkeypatch, device, gpu):
+@pytest.mark.parametrize("triton", [False, True])
+def test_the_backend_is_the_fused_one_where_the_leased_device_has_it(monkeypatch, device, gpu, triton):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    expected = "torch" if gpu and device != "cpu" else "fused"
+    monkeypatch.setattr("spsn.devices.find_spec", lambda name: name if triton else None)
+    expected = "torch" if gpu and device != "cpu" and not triton else "fused"
     assert backend_for(Execution(device=device)) == expected
     assert backend_for(Execution(device=device, backend="torch")) == "torch"
 
 
-def test_the_fused_backend_is_refused_on_a_gpu_with_the_key_named(monkeypatch):
+def test_the_fused_backend_is_refused_where_triton_is_missing(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.raises(SettingsError, match=r"execution\.backend is 'fused'.*not on cuda"):
+    monkeypatch.setattr("spsn.devices.find_spec", lambda name: None)
+    with pytest.raises(
+        SettingsError, match=r"execution\.backend is 'fused'.*on cuda needs.*triton"
+    ):
         backend_for(Execution(backend="fused"))
     assert backend_for(Execution(backend="fused", device="cpu")) == "fused"
     assert backend_on("torch", "cuda:1") == backend_on("auto", torch.device("cuda", 1)) == "torch"

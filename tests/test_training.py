@@ -20,7 +20,7 @@ from spsn.network import StackedNetwork
 from spsn.records import read_record
 from spsn.settings import Augmentation
 from spsn.stack import Stack, train_epoch
-from spsn.training import Data, TrainingError, _resume, _stacks, estimate_epoch, train_block
+from spsn.training import Data, TrainingError, _groups, _resume, estimate_epoch, train_block
 
 CPU = torch.device("cpu")
 BLOCKS = ("accuracy/spsn-sb/augmented", "accuracy/lif/basic", "regularization/spsn-gs/regularized-0.10")
@@ -242,7 +242,8 @@ def test_a_stack_goes_on_from_an_epoch_that_all_its_runs_have(run, stores, tmp_p
             store.save(runs[i], stack.checkpoint(i))
     assert [store.epochs(one) for one in runs] == [{1, 2}, {1}]
     assert _resume(runs, store, CPU).epoch == 1
-    assert [s.epoch for s in _stacks(runs, store, CPU)] == [2, 1]  # there each run is a stack of its own
+    alone = [_resume(group, store, CPU) for group in _groups(runs, CPU)]  # each run is a stack of its own
+    assert [stack.epoch for stack in alone] == [2, 1]
 
 
 def test_an_estimate_over_six_hours_on_a_cpu_stops_with_the_way_to_go_on(
@@ -282,7 +283,63 @@ def test_augmentation_reaches_the_training(run, stores):
     assert draw_augmentation(Augmentation(run.shift, run.scale), 0, 0, 5)[0].any()
 
 
-def test_on_a_cpu_the_runs_of_a_block_follow_one_another(run, tmp_path):
+def test_on_a_cpu_the_runs_of_a_block_follow_one_another(run):
     """So a block of ten holds no more memory than a block of one."""
-    stacks = _stacks([replace(run, seed=seed) for seed in range(10)], CheckpointStore(tmp_path), CPU)
-    assert [len(stack.runs) for stack in stacks] == [1] * 10
+    runs = [replace(run, seed=seed) for seed in range(10)]
+    assert _groups(runs, CPU) == [[run] for run in runs]
+    assert _groups(runs, torch.device("cuda", 0)) == [runs]
+
+
+@pytest.fixture
+def one_stack(monkeypatch):
+    """All runs of a block in one stack, as on a GPU."""
+    monkeypatch.setattr(training, "_groups", lambda runs, device: [list(runs)])
+
+
+def test_a_stack_that_memory_does_not_hold_is_halved_and_goes_on(
+    settings, stores, tmp_path, monkeypatch, one_stack, caplog
+):
+    """Of five runs so many fail after two epochs, and three of them again: 2, 1 and 2 remain."""
+    trained = []
+
+    def limited(stack, batches):
+        if stack.epoch == 2 and len(stack.runs) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        trained.append((len(stack.runs), stack.epoch))
+        train_epoch(stack, batches)
+
+    expected = train(settings, stores, tmp_path / "a", seeds=range(5))
+    monkeypatch.setattr(training, "train_epoch", limited)
+    halved = train(settings, stores, tmp_path / "b", seeds=range(5))
+    assert trained == [(5, 0), (5, 1), (2, 2), (2, 3), (1, 2), (1, 3), (2, 2), (2, 3)]
+    assert [record.execution.stack_size for record in halved] == [2, 2, 1, 2, 2]
+    for ours, whole in zip(halved, expected, strict=True):
+        assert ours.settings == whole.settings
+        losses, judged = ours.result.train_loss, whole.result.train_loss
+        assert losses[:2] == judged[:2] and losses == pytest.approx(judged, rel=1e-3)  # else up to rounding
+    assert "5 seeds: cpu has too little memory for a stack of so many; halving it" in caplog.text
+
+
+def test_a_run_that_memory_does_not_hold_alone_is_refused_with_what_to_do(
+    settings, stores, tmp_path, monkeypatch, one_stack
+):
+    def never(stack, batches):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training, "train_epoch", never)
+    with pytest.raises(TrainingError, match=r"even for a single run; make training\.batch_size smaller"):
+        train(settings, stores, tmp_path, seeds=range(2))
+
+
+def test_without_memory_for_an_estimate_training_begins_without_one(
+    settings, stores, tmp_path, monkeypatch, one_stack, caplog
+):
+    def greedy(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training, "estimate_epoch", greedy)
+    with caplog.at_level(logging.INFO):
+        assert len(train(settings, stores, tmp_path, seeds=range(2))) == 2
+    assert "estimated no time yet" in caplog.text
+    with pytest.raises(TrainingError, match="single run"):
+        train(settings, stores, tmp_path, seeds=(2,))

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -51,22 +52,23 @@ def backend_for(execution: Execution) -> Backend:
 
 
 def backend_on(wanted: str, device: torch.device | str) -> Backend:
-    """What `execution.backend` means on a device: "auto" is "fused" on a CPU, "torch" elsewhere.
+    """What `execution.backend` means on a device: "auto" is "fused" where it can be, else "torch".
 
-    Raises `SettingsError` for "fused" on another device than a CPU.
+    Raises `SettingsError` for "fused" where there are none.
     """
     kind = torch.device(device).type
     if wanted == "fused" and not has_fused(device):
         raise SettingsError(
-            f"configuration: execution.backend is 'fused', which computes on a CPU only, not on {kind}; set "
-            "it to 'auto' or 'torch', or execution.device to 'cpu'"
+            f"configuration: execution.backend is 'fused', which on {kind} needs the package triton; install "
+            "it, set execution.backend to 'auto' or 'torch', or execution.device to 'cpu'"
         )
     return ("fused" if has_fused(device) else "torch") if wanted == "auto" else wanted
 
 
 def has_fused(device: torch.device | str) -> bool:
-    """Whether there are fused forms for a device."""
-    return torch.device(device).type == "cpu"
+    """Whether there are fused forms for a device: always for a CPU, with Triton for a CUDA device."""
+    kind = torch.device(device).type
+    return kind == "cpu" or (kind == "cuda" and find_spec("triton") is not None)
 
 
 def make_deterministic(device: torch.device) -> None:

@@ -21,12 +21,11 @@ from torch import Tensor, nn
 from spsn import noise
 from spsn.data.batches import Batch
 from spsn.data.shd import CHANNELS
+from spsn.fused import Fused
 from spsn.grid import RunSettings
-from spsn.kernels.cpu.buffers import Shape
-from spsn.kernels.cpu.engine import Engine, NoiseAddress
-from spsn.kernels.cpu.operation import run_layers
+from spsn.kernels.cpu.engine import NoiseAddress
 from spsn.neurons import MODELS
-from spsn.neurons.integrator import LeakyIntegrator, decay, mean_coefficients
+from spsn.neurons.integrator import LeakyIntegrator, mean_coefficients
 from spsn.noise import Purpose
 from spsn.objective import readout
 
@@ -92,7 +91,7 @@ class StackedNetwork(nn.Module):
         # Not by Fourier transform: where nothing has come in yet it leaves noise instead of 0, and of equal
         # values it would pick one as the greatest.
         self.integrator = LeakyIntegrator(*constants, method="chunks") if self.kind.spiking else None
-        self._engine: Engine | None = None  # made by the first batch that needs it
+        self._fused: Fused | None = None  # made by the first batch that needs it
         sizes = [CHANNELS] + [settings.hidden_size] * settings.hidden_layers + [settings.classes]
         initial = [initial_parameters(sizes, seed, self.kind.spiking) for seed in self.seeds]
         self.weights = nn.ParameterList(
@@ -110,7 +109,7 @@ class StackedNetwork(nn.Module):
         is a `SpikeNoise`; dense input always takes the plain form.
         """
         if isinstance(inputs, Batch) and self.settings.backend == "fused":
-            return self._fused(inputs, noise)
+            return self._run_fused(inputs, noise)
         lengths = (
             inputs.lengths
             if isinstance(inputs, Batch)
@@ -124,46 +123,15 @@ class StackedNetwork(nn.Module):
             signal = signal if alive is None else signal * alive
             divisor = x.new_tensor([x.shape[1] * own for own in lengths]).unsqueeze(1)
             rates.append(signal.sum(dim=(1, 2)) / divisor)
-        return Output(self._read(signal, alive, lengths), rates)
+        return Output(self.read(signal, lengths), rates)
 
-    def _fused(self, batch: Batch, noise: Noise | None) -> Output:
+    def _run_fused(self, batch: Batch, noise: Noise | None) -> Output:
         """The same by the fused kernels."""
-        if self.device.type != "cpu" or self.weights[0].dtype != torch.float32:
-            has = f"{self.weights[0].dtype} on {self.device}"
-            raise ValueError(f"the fused kernels compute in float32 on a CPU, not in {has}")
         if self.kind.stochastic and not isinstance(noise, SpikeNoise):
             raise ValueError("the fused kernels draw their noise themselves: give a SpikeNoise")
-        if self._engine is None:
-            self._engine = Engine(self._engine_shape())
-        shape = self._engine.shape
-        layers = shape.layers + shape.over_time
-        parameters = [p for pair in zip(self.weights, self.biases, strict=True) for p in pair]
-        coefficients = self._coefficients(batch.lengths, batch.shape[2])
-        averaged, potentials, rates = run_layers(
-            self._engine, batch, coefficients, _address(noise, self.seeds), parameters[: 2 * layers]
-        )
-        if shape.over_time:
-            logits = readout(potentials, self.settings.loss_mode, batch.lengths)
-        else:
-            c = torch.from_numpy(coefficients.sum(axis=1, dtype=np.float64).astype(np.float32))
-            logits = self._read_average(averaged, c[:, None, None])
-        return Output(logits, list(rates.unbind(1)))
-
-    def _engine_shape(self) -> Shape:
-        settings = self.settings
-        return Shape(
-            settings.model, len(self.seeds), settings.hidden_layers, settings.hidden_size, settings.classes,
-            decay(settings.tau_syn, settings.time_step), decay(settings.tau_mem, settings.time_step),
-            settings.threshold, settings.lif_reset,
-            over_time=not (self.collapse and settings.loss_mode == "mean"),
-        )  # fmt: skip
-
-    def _coefficients(self, lengths: Sequence[int], steps: int) -> np.ndarray:
-        """c[t] of the averaged readout by each run's own steps, float32 (S, T)."""
-        coefficients = np.zeros((len(lengths), steps), np.float32)
-        for run, own in enumerate(lengths):
-            coefficients[run, :own] = self._mean_coefficients(own)
-        return coefficients
+        if self._fused is None or self._fused.device != self.device:
+            self._fused = Fused(self)
+        return Output(*self._fused(self, batch, _address(noise, self.seeds)))
 
     def _fire(self, layer: int, x: Tensor, noise: Noise | None, lengths: tuple[int, ...]) -> Tensor:
         if not self.kind.stochastic:
@@ -180,37 +148,34 @@ class StackedNetwork(nn.Module):
         )
         return flat.view(runs, samples, steps, -1)
 
-    def _read(self, signal: Tensor, alive: Tensor | None, lengths: tuple[int, ...]) -> Tensor:
-        """Logits (S, B, C) of the last hidden layer's output (S, B, T, N)."""
+    def read(self, signal: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Logits (S, B, C) of the last hidden layer's output (S, B, T, N), run r in the last T_r steps."""
         if self.collapse and self.settings.loss_mode == "mean":
             return self._collapsed(signal, lengths)
         x = self._affine(self.settings.hidden_layers, signal)
+        alive = own_steps(lengths, x)
         x = x if alive is None else x * alive
         return readout(x if self.integrator is None else self.integrator(x), self.settings.loss_mode, lengths)
 
-    def _collapsed(self, signal: Tensor, lengths: tuple[int, ...]) -> Tensor:
+    def _collapsed(self, signal: Tensor, lengths: Sequence[int]) -> Tensor:
         """mean_t of a linear readout: W (sum_t c[t] s[t]) + b sum_t c[t]."""
         steps = signal.shape[2]
         coefficients = np.zeros((len(lengths), 1, 1, steps))
         for r, own in enumerate(lengths):
-            coefficients[r, ..., steps - own :] = self._mean_coefficients(own)
+            coefficients[r, ..., steps - own :] = self.mean_coefficients(own)
         c = torch.tensor(coefficients, dtype=signal.dtype, device=signal.device)
-        return self._read_average(torch.matmul(c, signal).squeeze(2), c.sum(dim=3))
+        return self.read_average(torch.matmul(c, signal).squeeze(2), c.sum(dim=3))
 
-    def _read_average(self, averaged: Tensor, total: Tensor) -> Tensor:
+    def read_average(self, averaged: Tensor, total: Tensor) -> Tensor:
         """Logits (S, B, C) of the weighted sum (S, B, N) and the sum of its weights (S, 1, 1)."""
         bias = self.biases[-1].unsqueeze(1) * total
         return torch.baddbmm(bias, averaged, self.weights[-1].transpose(1, 2))
 
-    def _mean_coefficients(self, steps: int) -> np.ndarray:
+    def mean_coefficients(self, steps: int) -> np.ndarray:
+        """c (T,), float64: the mean over T steps of the readout's potential is sum_t c[t] x[t]."""
         if self.integrator is None:
             return np.full(steps, 1.0 / steps)
         return mean_coefficients(self.integrator.alpha, self.integrator.beta, steps)
-
-    @property
-    def is_fused(self) -> bool:
-        """Whether batches of events take the fused kernels of a CPU."""
-        return self.settings.backend == "fused" and self.device.type == "cpu"
 
     @property
     def device(self) -> torch.device:
@@ -219,11 +184,11 @@ class StackedNetwork(nn.Module):
 
     def release(self) -> None:
         """Let go of the kernels' memory; the next batch takes it anew."""
-        self._engine = None
+        self._fused = None
 
     def __getstate__(self) -> dict:
         """What a copy takes along: not the kernels' memory."""
-        return {**self.__dict__, "_engine": None}
+        return {**self.__dict__, "_fused": None}
 
     def finite_runs(self) -> list[bool]:
         """Of every run, whether all its parameters are finite."""

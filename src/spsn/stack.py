@@ -16,10 +16,10 @@ from torch import Tensor
 from spsn.checkpoints import Checkpoint, History
 from spsn.data.batches import Batch, Batches
 from spsn.grid import RunSettings
-from spsn.kernels.cpu.adamax import Adamax
 from spsn.network import SpikeNoise, StackedNetwork
 from spsn.noise import Purpose
 from spsn.objective import objective
+from spsn.optimizer import Adamax
 from spsn.settings import Augmentation
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Stack:
         """Fresh networks, initialised run by run from their seeds."""
         settings = runs[0]
         network = StackedNetwork(settings, [run.seed for run in runs]).to(device)
-        kind = Adamax if network.is_fused else torch.optim.Adamax
+        kind = Adamax if settings.backend == "fused" else torch.optim.Adamax
         optimizer = kind(network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8)
         return cls(tuple(runs), network, optimizer, [History() for _ in runs], device)
 

@@ -21,7 +21,7 @@ from spsn.data.events import EventStore
 from spsn.errors import DataError, SpsnError
 from spsn.evaluation import by_speaker, test
 from spsn.grid import Block, RunSettings, run_settings
-from spsn.memory import is_out_of_memory, peak_bytes
+from spsn.memory import is_out_of_memory, peak_bytes, release
 from spsn.progress import Progress, duration
 from spsn.records import Execution, Result, RunRecord
 from spsn.settings import Augmentation, Settings
@@ -85,18 +85,16 @@ def _train_pending(
 ) -> None:
     devices.make_deterministic(device)
     try:
-        stacks = _stacks(runs, store, device)
+        stacks = [_resume(group, store, device) for group in _groups(runs, device)]
         _announce(settings, stacks, data, device)
-        for stack in stacks:
-            _train_stack(stack, settings, data, store)
+        broken = [run for stack in stacks for run in _train_or_halve(stack, settings, data, store)]
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         raise TrainingError(
-            f"{_title(runs)}: {device} has too little memory; make training.batch_size"
-            f"{' or execution.seeds_per_block' if len(stacks[0].runs) > 1 else ''} smaller"
+            f"{_title(runs)}: {device} has too little memory even for a single run; make training.batch_size "
+            "smaller"
         ) from error
-    broken = [stack.runs[run] for stack in stacks for run in sorted(stack.broken)]
     if broken:
         raise TrainingError(
             "the loss was not finite; lower training.learning_rate. The other runs are finished. Settings: "
@@ -104,10 +102,35 @@ def _train_pending(
         )
 
 
-def _stacks(runs: Sequence[RunSettings], store: CheckpointStore, device: torch.device) -> list[Stack]:
+def _groups(runs: Sequence[RunSettings], device: torch.device) -> list[list[RunSettings]]:
     """One stack for each run on a CPU, one for all on a GPU."""
-    groups = [[run] for run in runs] if device.type == "cpu" else [list(runs)]
-    return [_resume(group, store, device) for group in groups]
+    return [[run] for run in runs] if device.type == "cpu" else [list(runs)]
+
+
+def _train_or_halve(
+    stack: Stack, settings: Settings, data: Data, store: CheckpointStore
+) -> list[RunSettings]:
+    """Train a stack; where memory does not suffice, one half of its runs after the other, from the last
+    checkpoint on. Returns the runs whose loss was not finite.
+
+    Raises what says that memory does not suffice where that is so for a single run.
+    """
+    runs, device = stack.runs, stack.device
+    try:
+        _train_stack(stack, settings, data, store)
+        return [runs[run] for run in sorted(stack.broken)]
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error) or len(runs) == 1:
+            raise
+        log.warning("%s: %s has too little memory for a stack of so many; halving it", _title(runs), device)
+    stack.network.release()
+    release()  # outside of the handler, since the exception's frames hold tensors
+    middle = len(runs) // 2
+    return [
+        run
+        for half in (runs[:middle], runs[middle:])
+        for run in _train_or_halve(_resume(half, store, device), settings, data, store)
+    ]
 
 
 def _resume(runs: Sequence[RunSettings], store: CheckpointStore, device: torch.device) -> Stack:
@@ -125,8 +148,8 @@ def _announce(settings: Settings, stacks: Sequence[Stack], data: Data, device: t
     """Say how many runs are ahead, where, and for how long; stop what was probably not meant."""
     runs = [run for stack in stacks for run in stack.runs]
     epochs = sum((stack.runs[0].epochs - stack.epoch) * len(stack.runs) for stack in stacks)
-    seconds = epochs * estimate_epoch(stacks[0], data.train)
-    expected, backend = duration(seconds), runs[0].backend
+    seconds = epochs * _estimate_or_zero(stacks[0], data.train)
+    expected, backend = duration(seconds) if seconds else "no time yet", runs[0].backend
     log.info(
         "%s: %d runs on %s by the %s backend with %d threads, estimated %s",
         _title(runs), len(runs), device, backend, settings.execution.threads, expected,
@@ -137,6 +160,17 @@ def _announce(settings: Settings, stacks: Sequence[Stack], data: Data, device: t
             "GPU, fewer epochs, seeds or samples, a longer time_step, or set `execution: {allow_long: true}` "
             "to train all the same."
         )
+
+
+def _estimate_or_zero(stack: Stack, store: EventStore) -> float:
+    """The estimate; 0 where memory does not suffice for a stack that can be halved."""
+    try:
+        return estimate_epoch(stack, store)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error) or len(stack.runs) == 1:
+            raise
+    release()
+    return 0.0
 
 
 def estimate_epoch(stack: Stack, store: EventStore, steps: int = 3) -> float:

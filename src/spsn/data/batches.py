@@ -52,7 +52,6 @@ class Batch:
         samples: np.ndarray,
         shifts: np.ndarray,
         zooms: np.ndarray,
-        rows: tuple[Tensor, Tensor] | None = None,
         labels: Tensor | None = None,
     ) -> None:
         self.store, self.shifts, self.zooms = batches.store, shifts, zooms
@@ -61,7 +60,8 @@ class Batch:
         self.labels = (
             torch.from_numpy(self.store.label[samples].astype(np.int64)) if labels is None else labels
         )
-        self._batches, self._rows = batches, rows
+        self._batches = batches
+        self._rows: tuple[Tensor, Tensor] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -79,9 +79,11 @@ class Batch:
         return self._gathered()[1]
 
     def _gathered(self) -> tuple[Tensor, Tensor]:
-        here = self.labels.device.type == "cpu"  # where the rows lie in a buffer that all batches share
-        if self._rows is None or (here and self._batches.filled_by is not self):
-            self._rows = self._batches.rows(self)
+        device = self.labels.device
+        shared = device.type == "cpu"  # the rows lie in a buffer that all batches use
+        if self._rows is None or (shared and self._batches.filled_by is not self):
+            channels, offsets = self._batches.rows(self)
+            self._rows = channels.to(device, non_blocking=True), offsets.to(device, non_blocking=True)
         return self._rows
 
     def dense(self) -> Tensor:
@@ -95,13 +97,11 @@ class Batch:
         return counts.view(runs, size, steps, CHANNELS)
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch on `device`, with its rows where that is another one."""
+        """The same batch for `device`: labels there, and rows too once they are asked for."""
         if torch.device(device) == self.labels.device:
             return self
-        channels, offsets = (t.to(device, non_blocking=True) for t in self._gathered())
-        drawn = self.samples.numpy(), self.shifts, self.zooms
         labels = self.labels.to(device, non_blocking=True)
-        return Batch(self._batches, *drawn, rows=(channels, offsets), labels=labels)
+        return Batch(self._batches, self.samples.numpy(), self.shifts, self.zooms, labels)
 
 
 def draw_augmentation(

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spsn.kernels.cpu.adamax import Adamax
+from spsn.kernels.cpu import adamax as cpu
+from spsn.optimizer import Adamax
 
 
 def parameters(*shapes: tuple[int, ...], dtype: torch.dtype = torch.float32) -> list[nn.Parameter]:
@@ -83,5 +84,23 @@ def test_a_parameter_without_a_gradient_stays():
     "parameter", [torch.zeros(3, dtype=torch.float64), torch.zeros(4, 3).T, torch.zeros(3, device="meta")]
 )
 def test_what_it_cannot_take_is_refused(parameter):
-    with pytest.raises(ValueError, match="contiguous float32 parameters on a CPU"):
+    with pytest.raises(ValueError, match="contiguous float32 parameters"):
         Adamax([parameter])
+    with pytest.raises(ValueError, match="None"):
+        Adamax(parameters((3,))).zero_grad(set_to_none=False)
+
+
+def test_on_a_gpu_it_is_the_same():
+    """One launch for tensors of different sizes, interpreted where there is no GPU."""
+    gpu = pytest.importorskip("spsn.kernels.gpu.adamax")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    start = [p.detach() for p in parameters(*SHAPES)]
+    judged = [[p.clone(), gradient(p, 3), gradient(p, 4), gradient(p, 6).abs()] for p in start]
+    ours = [[tensor.clone().to(device) for tensor in tensors] for tensors in judged]
+    rates = [0.1, 0.01, 0.003, 1.0]
+    gpu.update(ours, rates, 0.9, 0.999, 1e-8)
+    cpu.update(judged, rates, 0.9, 0.999, 1e-8)
+    for own, judge, before in zip(ours, judged, start, strict=True):
+        assert not torch.equal(judge[0], before)
+        for tensor, expected in zip(own, judge, strict=True):
+            torch.testing.assert_close(tensor.cpu(), expected, rtol=1e-6, atol=1e-6)
