@@ -54,14 +54,14 @@ def written(results: Path, stem: str) -> list[Path]:
     return [results / f"{stem}{ending}" for ending in endings]
 
 
-def papermill(name: str, results: str, folder: Path) -> subprocess.CompletedProcess:
+def spsn_notebook(name: str, results: str, folder: Path) -> subprocess.CompletedProcess:
     """Execute a notebook as the workflow does, from `folder`, into results/<...>/notebooks below it."""
     out = folder / results / "notebooks" / f"{name}.ipynb"
     out.parent.mkdir(parents=True, exist_ok=True)
     kernel = {"JUPYTER_PREFER_ENV_PATH": "1", "IPYTHONDIR": str(folder / "ipython"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "papermill", "-k", "python3", "--cwd", ".", "--no-progress-bar"]
+    command = [sys.executable, "-m", "spsn.cli", "notebook", ROOT / "notebooks" / f"{name}.ipynb"]
     return subprocess.run(
-        [*command, ROOT / "notebooks" / f"{name}.ipynb", out, "-p", "results", results],
+        [*command, "--results", results, "--out", out],
         cwd=folder,
         env={**os.environ, **kernel, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
@@ -132,12 +132,11 @@ def test_a_notebook_fails_on_each_file_that_is_missing(name, project):
 
 
 def execute(name: str, project: Path) -> list[bytes]:
-    """Execute, normalise, and return the notebook and the files it wrote, which are removed."""
+    """Execute, and return the notebook and the files it wrote, which are removed."""
     results = Path("results/demo")
-    done = papermill(name, str(results), project)
+    done = spsn_notebook(name, str(results), project)
     assert done.returncode == 0, done.stderr
     files = [results / "notebooks" / f"{name}.ipynb", *written(results, FILES[name][1])]
-    normalise(files[0])
     contents = [path.read_bytes() for path in files]
     for path in files:
         path.unlink()
@@ -161,9 +160,9 @@ def test_an_executed_notebook_holds_its_parameters_and_outputs(project):
     assert b"not comparable" in csv
 
 
-def test_papermill_fails_where_an_input_is_missing(project):
+def test_a_notebook_whose_input_is_missing_fails_and_says_so(project):
     Path("results/demo", EPOCH).unlink()
-    done = papermill("figure3_models", "results/demo", project)
+    done = spsn_notebook("figure3_models", "results/demo", project)
     assert done.returncode != 0
     assert "results/demo/timing/epoch.csv: is missing" in done.stderr
     assert not Path("results/demo/figures/figure3.pdf").exists()

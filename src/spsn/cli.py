@@ -159,9 +159,11 @@ def _report_commands(of) -> None:
     c.add_argument("--out", type=Path, required=True)
 
     c = _command(
-        of, "normalise", commands.normalise, "remove times and other chance from an executed notebook"
+        of, "notebook", commands.notebook, "execute a notebook, without times and other chance in it"
     )
     c.add_argument("notebook", type=Path)
+    c.add_argument("--results", required=True, help="the folder that it is about")
+    c.add_argument("--out", type=Path, required=True)
 
     c = _command(of, "provenance", commands.provenance, "write machine, versions, configuration and commands")
     c.add_argument("--settings", type=Path, required=True)

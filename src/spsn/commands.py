@@ -225,11 +225,11 @@ def collect(options: Options) -> None:
     write_runs([*options.records, *(Path(line) for line in listed if line)], options.out)
 
 
-def normalise(options: Options) -> None:
-    """Make an executed notebook depend on its contents alone."""
-    from spsn.replication.notebooks import normalise
+def notebook(options: Options) -> None:
+    """Execute a notebook on a results folder, and take out what changes from run to run."""
+    from spsn.replication.notebooks import execute
 
-    normalise(options.notebook)
+    execute(options.notebook, options.out, options.results)
 
 
 def provenance(options: Options) -> None:

@@ -24,23 +24,26 @@ if TYPE_CHECKING:
 class Fused:
     """The kernels of one network, with the memory that they keep from batch to batch."""
 
-    def __init__(self, network: "StackedNetwork") -> None:
-        """Raises ValueError for another type than float32 and for a device without kernels."""
+    def __init__(self, network: "StackedNetwork", for_gpu: bool | None = None) -> None:
+        """for_gpu: whether to take a GPU's kernels, which Triton can interpret on a CPU; left out, where the
+        network lies on one. Raises ValueError for another type than float32 and for a device without kernels.
+        """
         device, dtype = network.device, network.weights[0].dtype
         if device.type not in ("cpu", "cuda") or dtype != torch.float32:
             raise ValueError(
                 f"the fused kernels compute in float32 on a CPU or a CUDA device, not in {dtype} on {device}"
             )
         self.device = device
+        self.for_gpu = device.type == "cuda" if for_gpu is None else for_gpu
         shape = shape_of(network)
-        if device.type == "cpu":
-            from spsn.kernels.cpu.engine import Engine
-
-            self.engine = Engine(shape)
-        else:
+        if self.for_gpu:
             from spsn.kernels.gpu.engine import Engine
 
             self.engine = Engine(shape, device)
+        else:
+            from spsn.kernels.cpu.engine import Engine
+
+            self.engine = Engine(shape)
 
     def __call__(
         self, network: "StackedNetwork", batch: Batch, address: NoiseAddress
@@ -48,7 +51,7 @@ class Fused:
         """Logits (S, B, C), and every hidden layer's rates (S, N)."""
         coefficients = self._coefficients(network, batch.lengths, batch.shape[2])
         parameters = [p for pair in zip(network.weights, network.biases, strict=True) for p in pair]
-        compute = self._on_cpu if self.device.type == "cpu" else self._on_gpu
+        compute = self._on_gpu if self.for_gpu else self._on_cpu
         logits, rates = compute(network, batch, coefficients, address, parameters)
         return logits, list(rates.unbind(1))
 

@@ -145,5 +145,4 @@ for notebook, (reads, makes) in NOTEBOOKS.items():
         shell:
             "(export JUPYTER_PREFER_ENV_PATH=1 IPYTHONDIR=$(mktemp -d) SOURCE_DATE_EPOCH=0 &&"
             " trap 'rm -rf \"$IPYTHONDIR\"' EXIT &&"
-            " python -m papermill -k python3 --cwd . --no-progress-bar {input.notebook} {output.notebook}"
-            " -p results {params.results} && spsn normalise {output.notebook}) > {log} 2>&1"
+            " spsn notebook {input.notebook} --results {params.results} --out {output.notebook}) > {log} 2>&1"

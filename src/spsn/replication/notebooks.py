@@ -1,4 +1,4 @@
-"""Executed notebooks that depend on their inputs alone.
+"""Notebooks, executed by papermill, that depend on their inputs alone.
 
 papermill writes into each notebook it executes when and how long it ran, where the notebook lay and with
 which version; the kernel adds the time of every message and a new id for the cell that holds the parameters.
@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 
 import nbformat
+import papermill
+from papermill.exceptions import PapermillExecutionError
 
 from spsn.errors import SpsnError
 from spsn.files import write_text
@@ -19,6 +21,21 @@ _VOLATILE = (
     (re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py"), "<cell>"),
     (re.compile(r"\b0x[0-9a-fA-F]{6,}\b"), "0x0"),
 )
+
+
+def execute(notebook: str | Path, out: str | Path, results: str) -> None:
+    """Execute `notebook` on the folder `results` into `out`, and normalise that.
+
+    A cell that fails ends it with `SpsnError`; `out` then shows the notebook up to that cell, with its error.
+    """
+    kernel = {"kernel_name": "python3", "cwd": ".", "progress_bar": False}
+    try:
+        papermill.execute_notebook(str(notebook), str(out), {"results": results}, **kernel)
+    except PapermillExecutionError as error:
+        raise SpsnError(
+            f"{notebook}: a cell failed, {out} shows which. {error.ename}: {error.evalue}"
+        ) from error
+    normalise(out)
 
 
 def normalise(path: str | Path) -> None:
