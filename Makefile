@@ -2,13 +2,14 @@
 # make paper    the paper's own grid, to results/paper/report/report.pdf (a GPU is wanted)
 # make test     the tests
 # make peers    the LIF network in other libraries, in an environment of its own, against this package's
+# make gpu-check    what the GPU at hand reaches, to results/gpu-check/; a reduced form without one
 #
 # Each first makes .venv with all that is needed; a second call finds it there and installs nothing.
 
 CONFIG ?= config/demo.yaml
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo paper test peers setup tex lint lock
+.PHONY: demo paper test peers gpu-check setup tex lint lock
 .NOTPARALLEL:
 
 demo: tex setup
@@ -27,6 +28,9 @@ peers: setup
 	@tools/peers.sh
 	.venv/bin/python -m benchmarks.peers --output benchmarks/records/cpu-peers.json
 	.venv/bin/python -m benchmarks.peers --draw benchmarks/records/cpu-peers.json
+
+gpu-check: setup
+	.venv/bin/python -m benchmarks.gpu_check --out results/gpu-check $(ARGS)
 
 setup:
 	@tools/setup.sh python

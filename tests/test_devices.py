@@ -201,9 +201,7 @@ def test_the_backend_is_the_fused_one_where_the_leased_device_has_it(monkeypatch
 def test_the_fused_backend_is_refused_where_triton_is_missing(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr("spsn.devices.find_spec", lambda name: None)
-    with pytest.raises(
-        SettingsError, match=r"execution\.backend is 'fused'.*on cuda needs.*triton"
-    ):
+    with pytest.raises(SettingsError, match=r"execution\.backend is 'fused'.*on cuda needs.*triton"):
         backend_for(Execution(backend="fused"))
     assert backend_for(Execution(backend="fused", device="cpu")) == "fused"
     assert backend_on("torch", "cuda:1") == backend_on("auto", torch.device("cuda", 1)) == "torch"

@@ -158,9 +158,7 @@ def _report_commands(of) -> None:
     c.add_argument("--list", type=Path, help="a file that names one record a line")
     c.add_argument("--out", type=Path, required=True)
 
-    c = _command(
-        of, "notebook", commands.notebook, "execute a notebook, without times and other chance in it"
-    )
+    c = _command(of, "notebook", commands.notebook, "execute a notebook; take out what changes every time")
     c.add_argument("notebook", type=Path)
     c.add_argument("--results", required=True, help="the folder that it is about")
     c.add_argument("--out", type=Path, required=True)

@@ -1,5 +1,6 @@
 """One layer against the number of time steps: the same in every implementation, every point accounted for."""
 
+import inspect
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from spsn import threads
 from spsn.settings import NetworkSettings, SequenceLengthTiming
 from spsn.timing import sequence_length
-from spsn.timing.layers import LAYERS, LayerKind, layer_pass
+from spsn.timing.layers import LAYERS, LayerKind, fused_neurons, layer_pass
 from spsn.timing.measure import MEASURED, OUT_OF_MEMORY, TOO_SLOW, Call, Measurement
 from spsn.timing.sequence_length import length_rows, measure_lengths, refusal
 
@@ -75,11 +76,39 @@ def test_each_way_computes_on_its_own_kind_of_threads(monkeypatch, count):
         threads.use("torch", before)
 
 
-def test_a_gpu_has_no_fused_forms_yet(monkeypatch):
-    begun = []
+@pytest.mark.parametrize("triton", [True, False])
+def test_a_gpu_has_fused_forms_where_triton_is(monkeypatch, triton):
+    begun, names = [], [("lif", "torch"), ("lif", "fused")]
+    monkeypatch.setattr("spsn.devices.find_spec", lambda name: object() if triton else None)
+    monkeypatch.setattr(sequence_length, "_rehearse", lambda *given: None)
     monkeypatch.setattr(sequence_length, "_measure_length", lambda *given: begun.append(given[4]) or {})
-    measure_lengths(SMALL, NETWORK, torch.device("cuda"), names=[("lif", "torch"), ("lif", "fused")])
-    assert begun == [[("lif", "torch")]] * 2
+    measure_lengths(SMALL, NETWORK, torch.device("cuda"), names=names)
+    assert begun == [names[: 1 + triton]] * 2
+
+
+def test_every_device_has_the_same_fused_neurons():
+    pytest.importorskip("triton")
+    modules = [fused_neurons(torch.device(kind)) for kind in ("cpu", "cuda")]
+    assert modules[0] is not modules[1]
+    for name in ("integrate", "bernoulli_spikes", "gumbel_spikes", "lif"):
+        signatures = [inspect.signature(getattr(module, name)) for module in modules]
+        assert signatures[0] == signatures[1]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_small_study_on_a_gpu():
+    """The fused layer is the CPU's, and every point is measured."""
+    device = torch.device("cuda", 0)
+    spikes, weight, bias = sequence_length._layer(
+        replace(SMALL, batch_size=4, inputs=128, neurons=32), 120, torch.device("cpu")
+    )
+    for name in (("lif", "fused"), ("spsn-sb", "fused")):
+        x, judge = gradients(name, spikes, 2 * weight, bias)
+        there, ours = gradients(name, spikes.to(device), 2 * weight.to(device), bias.to(device))
+        torch.testing.assert_close(there.cpu(), x, rtol=1e-5, atol=1e-5)
+        assert (ours.cpu() - judge).norm() < 0.01 * judge.norm()
+    rows = length_rows(measure_lengths(SMALL, NETWORK, device), SMALL, "cuda")
+    assert len(rows) == 2 * len(LAYERS) * 2 and {row.status for row in rows} == {MEASURED}
 
 
 def test_the_pass_runs_forward_then_backward_on_its_own_parameters():

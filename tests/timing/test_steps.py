@@ -118,6 +118,7 @@ def test_layer_1_can_be_called_again_and_again(form):
     assert len(laps) == (0 if form == "densify" else 2)
 
 
-def test_fused_forms_on_a_gpu_are_refused():
-    with pytest.raises(SpsnError, match="for a CPU"):
+def test_fused_forms_on_a_gpu_without_triton_are_refused(monkeypatch):
+    monkeypatch.setattr("spsn.devices.find_spec", lambda name: None)
+    with pytest.raises(SpsnError, match="needs the package triton"):
         filter_subject("fused", time_steps=3, batch=1, device="cuda")

@@ -11,10 +11,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from spsn.devices import has_fused
 from spsn.errors import SpsnError
 from spsn.neurons.integrator import chunks, decay, recurrence
 from spsn.threads import use
 from spsn.timing.baselines import wrapped_fft
+from spsn.timing.layers import fused_neurons
 from spsn.timing.measure import Lap
 from spsn.timing.worker import Subject
 
@@ -25,15 +27,13 @@ MOST_SAMPLES = 64
 SMALL = 2, 8  # samples and steps of the pass that comes before all
 
 
-def _fused() -> Integrate:
-    from spsn.kernels.cpu.neurons import integrate
-
-    return integrate
+def _fused(x: Tensor, alpha: float, beta: float) -> Tensor:
+    return fused_neurons(x.device).integrate(x, alpha, beta)
 
 
-FILTERS: dict[str, tuple[str, Callable[[], Integrate]]] = {  # backend, and how to get at the function
-    "fft": ("torch", lambda: wrapped_fft),
-    "chunks": ("torch", lambda: chunks),
+FILTERS: dict[str, tuple[str, Integrate]] = {  # backend and function
+    "fft": ("torch", wrapped_fft),
+    "chunks": ("torch", chunks),
     "fused": ("fused", _fused),
 }
 
@@ -54,13 +54,19 @@ def filter_subject(
     device: str = "cpu",
     threads: int = 2,
 ) -> Subject:
-    """Forward and backward of one form through (batch, time_steps, neurons). tau, time_step in seconds."""
+    """Forward and backward of one form through (batch, time_steps, neurons). tau, time_step in seconds.
+
+    Raises `SpsnError` for the fused form on a device that has none.
+    """
     there, alpha = torch.device(device), decay(tau, time_step)
-    backend, get = FILTERS[form]
-    if form == "fused" and there.type != "cpu":
-        raise SpsnError("the fused filter is for a CPU; measure the others alone with --forms fft chunks")
+    backend, function = FILTERS[form]
+    if backend == "fused" and not has_fused(there):
+        raise SpsnError(
+            f"the fused filter needs the package triton on {there.type}; install it, or measure the others "
+            "alone with --forms fft chunks"
+        )
     use(backend, threads, there)
-    integrate = partial(get(), alpha=alpha, beta=alpha)
+    integrate = partial(function, alpha=alpha, beta=alpha)
     _pass(integrate, *_signals(*SMALL, neurons, there))(lambda: None)
     x, gradient = _signals(batch, time_steps, neurons, there)
     return Subject(

@@ -1,13 +1,14 @@
 """The layers that Figure 5 compares: one affine map, then a neuron, in every implementation there is.
 
 A neuron here takes pre-activations (B, T, N) and gives spikes (B, T, N). To add an implementation, add a line
-to `LAYERS`. The fused ones are for a CPU (`devices.has_fused`), and their kernels are imported where a layer
-is made.
+to `LAYERS`. The fused ones take the kernels of the device that their input lies on (`devices.has_fused`),
+which are imported at the first call.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -52,20 +53,30 @@ def _wrapped_sb(model: str, network: NetworkSettings) -> Neuron:
     return lambda x: baselines.bernoulli_fire(baselines.wrapped_fft(x, *decays(network)))
 
 
-def _fused_lif(model: str, network: NetworkSettings) -> Neuron:
-    from spsn.kernels.cpu.neurons import lif
+def fused_neurons(device: torch.device) -> ModuleType:
+    """The module of fused forms for a device, a CPU or a GPU; all have the same functions."""
+    if device.type == "cuda":
+        from spsn.kernels.gpu import neurons
+    else:
+        from spsn.kernels.cpu import neurons
+    return neurons
 
-    return lambda x: lif(x, *decays(network), network.threshold, network.lif_reset)
+
+def _fused_lif(model: str, network: NetworkSettings) -> Neuron:
+    constants = *decays(network), network.threshold, network.lif_reset
+    return lambda x: fused_neurons(x.device).lif(x, *constants)
 
 
 def _fused_sb(model: str, network: NetworkSettings) -> Neuron:
     from spsn.kernels.cpu.engine import NoiseAddress
-    from spsn.kernels.cpu.neurons import bernoulli_spikes
 
-    steps = count()  # every call draws anew
-    return lambda x: bernoulli_spikes(
-        x, *decays(network), NoiseAddress((0,), Purpose.TIMING, step=next(steps))
-    )
+    constants, steps = decays(network), count()  # every call draws anew
+
+    def fire(x: Tensor) -> Tensor:
+        address = NoiseAddress((0,), Purpose.TIMING, step=next(steps))
+        return fused_neurons(x.device).bernoulli_spikes(x, *constants, address)
+
+    return fire
 
 
 LAYERS: dict[tuple[str, str], LayerKind] = {

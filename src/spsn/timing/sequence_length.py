@@ -6,8 +6,9 @@ all models are measured in turn at one T, from the shortest to the longest. A po
 ones predict that its repeats pass `seconds_per_point` (`measure.predict`) or, on a CPU, that it needs more
 memory than there is.
 
-Every implementation computes with the same number of threads: torch's, or the fused kernels' (`threads.py`),
-whose affine map, which is torch's, has one thread.
+On a CPU every implementation computes with the same number of threads: torch's, or the fused kernels'
+(`threads.py`), whose affine map, which is torch's, has one thread. On a GPU the fused forms are Triton's
+(`layers.fused_neurons`); a compiler's work falls into the calls before the measurement.
 torch's wait by spinning for some milliseconds (6.5 on one machine: libgomp's GOMP_SPINCOUNT), which would
 take the cores from what is measured next. Forbidding it (OMP_WAIT_POLICY=passive) makes the loops over time
 twice as slow, which would do the baselines wrong; so on a CPU each call is preceded by a rest.

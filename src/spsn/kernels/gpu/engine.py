@@ -1,8 +1,9 @@
 """A stack's way forward and back on a GPU, layer by layer (`layers.py`).
 
-The host only launches: it needs to know nothing that lies on the device, so it may run ahead of it for a whole
-epoch. All memory is torch's; what the way forward leaves for the way back lives as long as the graph that
-holds it. Parameters stay in torch's order; every step brings them into the kernels', half a megabyte a run.
+The host only launches: it needs to know nothing that lies on the device, so it may run ahead of it for a
+whole epoch. All memory is torch's; what the way forward leaves for the way back lives as long as the graph
+that holds it. Parameters stay in torch's order; every step brings them into the kernels', half a megabyte a
+run.
 
     forward    layer 1's affine map from events, its neurons; then every layer's product and neurons in one
     backward   from the top: a layer's product with the gradient above and its neurons in one; its weights'
