@@ -82,7 +82,7 @@ class TrainingSettings:
 class Execution:
     """Where and how the work is done.
 
-    `backend` "auto" is the fused form where there is one for the device (`devices.backend_on`). On a CPU only
+    `backend` "auto" is the fused form where the device has one (`devices.backend_on`). On a CPU only
     `backend` and `threads` can change a result's bits; on a GPU the stack's size can too.
     """
 

@@ -30,8 +30,7 @@ from torch.autograd.function import once_differentiable
 from spsn.kernels.cpu.buffers import kind_of
 from spsn.kernels.cpu.engine import NoiseAddress
 from spsn.kernels.cpu.fire import SPSN_GS, SPSN_SB, Neuron
-from spsn.kernels.gpu.fire import SLOPE_UNIT
-from spsn.kernels.gpu.fire import fire_step
+from spsn.kernels.gpu.fire import SLOPE_UNIT, fire_step
 from spsn.kernels.gpu.launching import on
 from spsn.kernels.gpu.lif import lif_backward, lif_forward
 from spsn.kernels.gpu.philox import four_uniforms
