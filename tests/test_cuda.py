@@ -7,22 +7,26 @@ import pytest
 import torch
 from support import paper_run
 
-from spsn import evaluation, noise
+from spsn import evaluation, noise, training
 from spsn.checkpoints import CheckpointStore, weights_digest
 from spsn.data.batches import Batch, Batches
 from spsn.data.events import EventStore
 from spsn.data.shd import CHANNELS, SpikeFile
 from spsn.devices import make_deterministic
+from spsn.memory import release
 from spsn.network import SpikeNoise, StackedNetwork, event_sum
 from spsn.neurons import MODELS
 from spsn.noise import Purpose
 from spsn.objective import objective
+from spsn.records import read_record
 from spsn.stack import Stack, train_epoch, train_step
 
+pytestmark = pytest.mark.gpu
 CPU = torch.device("cpu")
 SEEDS = (3, 0, 8)
 SMALL = paper_run(hidden_layers=2, hidden_size=24, classes=5, tau_syn=0.01, threshold=0.2, batch_size=4)
 RUNS = tuple(replace(SMALL, seed=seed) for seed in SEEDS)
+BACKENDS = ("torch", "fused")
 # Three runs with batches of different lengths; the longest is not the first.
 CHOSEN = np.array([[0, 1, 2], [5, 6, 7], [3, 0, 4]])
 
@@ -130,11 +134,12 @@ def output_and_gradients(settings, store, device):
     return output, [parameter.grad for parameter in network.parameters()]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("mode", ["mean", "max", "last"])
 @pytest.mark.parametrize("model", MODELS)
-def test_logits_rates_and_gradients_of_a_stack(device, store, model, mode):
+def test_logits_rates_and_gradients_of_a_stack(device, store, model, mode, backend):
     """Float32 rounding parts them by 1e-6, unless it flips a spike: three of thousands may."""
-    settings = replace(SMALL, model=model, loss_mode=mode, rate_threshold=None)
+    settings = replace(SMALL, model=model, loss_mode=mode, rate_threshold=None, backend=backend)
     ours, grads = output_and_gradients(settings, store, device)
     judge, judged = output_and_gradients(settings, store, CPU)
     slots = CHOSEN.shape[1] * torch.tensor(batch_of(store).lengths)[:, None]
@@ -152,13 +157,14 @@ def relative_distance(ours: torch.Tensor, judge: torch.Tensor) -> float:
     return float(difference.norm() / judge.detach().cpu().double().norm())
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("theta", [None, 0.01])
 @pytest.mark.parametrize("model", MODELS)
-def test_one_step_of_training(device, store, model, theta):
+def test_one_step_of_training(device, store, model, theta, backend):
     """Adamax's first step moves a parameter by the learning rate, whatever the gradient's size: where a
     gradient is next to nothing its sign is chance, so a share of the parameters may part.
     """
-    runs = [replace(run, model=model, rate_threshold=theta) for run in RUNS]
+    runs = [replace(run, model=model, rate_threshold=theta, backend=backend) for run in RUNS]
     stacks = [Stack.begin(runs, where) for where in (device, CPU)]
     start = [parameter.detach().cpu().clone() for parameter in stacks[1].network.parameters()]
     steps = [train_step(stack, batch_of(store).to(stack.device), 2, 5) for stack in stacks]
@@ -174,10 +180,11 @@ def test_one_step_of_training(device, store, model, theta):
         assert parted.float().mean() < 0.02
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("model", MODELS)
-def test_going_on_from_a_checkpoint_changes_no_bit(device, deterministic, store, tmp_path, model):
+def test_going_on_from_a_checkpoint_changes_no_bit(device, deterministic, store, tmp_path, model, backend):
     """Three runs of different lengths, a file between the halves."""
-    runs = [replace(run, model=model, shift=0.1, scale=0.3) for run in RUNS]
+    runs = [replace(run, model=model, shift=0.1, scale=0.3, backend=backend) for run in RUNS]
 
     def train(stack: Stack, epochs: int) -> Stack:
         batches = Batches(store, SMALL.batch_size, SEEDS)
@@ -201,10 +208,35 @@ def test_going_on_from_a_checkpoint_changes_no_bit(device, deterministic, store,
     assert weights_digest(whole.network.run_state(0)) != weights_digest(first.network.run_state(0))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_stack_that_the_device_does_not_hold_is_halved(device, store, settings, tmp_path, backend):
+    """Of sixteen runs, where memory suffices for eight."""
+    runs = [replace(SMALL, seed=seed, hidden_size=128, batch_size=8, backend=backend) for seed in range(16)]
+
+    def reserved(some) -> int:
+        release()
+        torch.cuda.reset_peak_memory_stats(device)
+        train_epoch(Stack.begin(some, device), Batches(store, 8, tuple(run.seed for run in some)))
+        return torch.cuda.max_memory_reserved(device)
+
+    total = torch.cuda.get_device_properties(device).total_memory
+    limit = (reserved(runs[:8]) + reserved(runs)) / 2
+    release()
+    torch.cuda.set_per_process_memory_fraction(limit / total, device)
+    try:
+        kept, stack = CheckpointStore(tmp_path), Stack.begin(runs, device)
+        assert training._train_or_halve(stack, settings, training.Data(store, store), kept) == []
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+    records = [read_record(kept.emit(run)) for run in runs]
+    assert {record.execution.stack_size for record in records} <= {1, 2, 4, 8}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("model", MODELS)
-def test_a_pass_over_a_split(device, store, model):
+def test_a_pass_over_a_split(device, store, model, backend):
     """Eight samples and three runs make 24 answers, of which a flipped spike may turn one or two."""
-    network = StackedNetwork(replace(SMALL, model=model), SEEDS)
+    network = StackedNetwork(replace(SMALL, model=model, backend=backend), SEEDS)
     judge = evaluation.test(network, store)
     ours = evaluation.test(network.to(device), store, device=device)
     assert ours.predictions.shape == (3, len(store)) and isinstance(ours.predictions, np.ndarray)
