@@ -35,6 +35,7 @@ def below(folder: str) -> tuple[str, ...]:
 
 NETWORK = (
     "compiled.py",
+    "fused.py",
     "noise.py",
     "network.py",
     "objective.py",
