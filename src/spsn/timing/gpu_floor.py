@@ -25,12 +25,12 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from spsn.data.batches import Batch, Batches
+from spsn.data.batches import Batch
 from spsn.data.shd import CHANNELS
 from spsn.stack import Stack, train_step
 from spsn.timing.measure import Function, clock_for
 from spsn.timing.shd_like import shd_like
-from spsn.timing.stacks import feed_of, prepared, stack_runs
+from spsn.timing.stacks import begin, feed_of, prepared
 
 REPEATS = 10
 Row = tuple[str, float]  # a kernel's name, seconds of one launch
@@ -139,9 +139,8 @@ def step_kernels(
     (`ceilings`), and the sum of their times. On a CPU the operators take the kernels' place.
     """
     there, store = prepared(backend, device, threads), shd_like(**data)
-    stack = Stack.begin(stack_runs(model, backend, runs, store, augmented, threads, batch_size), there)
-    batches, clock = Batches(store, batch_size, stack.network.seeds), clock_for(there)
-    feed, sizes = feed_of(batches, stack.runs[0]), []
+    stack, batches = begin(model, backend, runs, store, augmented, threads, batch_size, there)
+    clock, feed, sizes = clock_for(there), feed_of(batches, stack.runs[0]), []
     for epoch, step, batch in islice(feed, warmup):
         train_step(stack, batch.to(there), epoch, step)
     clock.wait()

@@ -57,8 +57,7 @@ def stack_epoch(
     """
     there, store = prepared(backend, device, threads), shd_like(**data)
     begun, held = time.perf_counter(), reset_peak(there)
-    stack = Stack.begin(stack_runs(model, backend, runs, store, augmented, threads, batch_size), there)
-    batches = Batches(store, batch_size, stack.network.seeds)
+    stack, batches = begin(model, backend, runs, store, augmented, threads, batch_size, there)
     feed = feed_of(batches, stack.runs[0])
     clock, times = clock_for(there), [begun]
     for epoch, step, batch in islice(feed, warmup):
@@ -101,8 +100,8 @@ def whole_epochs(
 ) -> dict[str, Any]:
     """Train whole epochs; the figure is the last one's, since the first one compiles."""
     there, store = prepared(backend, device, threads), shd_like(**data)
-    stack = Stack.begin(stack_runs(model, backend, runs, store, augmented, threads, batch_size), there)
-    batches, clock, seconds = Batches(store, batch_size, stack.network.seeds), clock_for(there), []
+    stack, batches = begin(model, backend, runs, store, augmented, threads, batch_size, there)
+    clock, seconds = clock_for(there), []
     for _ in range(epochs):
         clock.wait()
         begun = time.perf_counter()
@@ -163,6 +162,21 @@ def stack_runs(
     changes = {"condition": "augmented", "shift": SHIFT, "scale": SCALE} if augmented else {}
     fixed = {"backend": backend, "threads": threads, "batch_size": batch_size, **changes}
     return [table_one(model, store, seed=seed, **fixed) for seed in range(runs)]
+
+
+def begin(
+    model: str,
+    backend: str,
+    runs: int,
+    store: EventStore,
+    augmented: bool,
+    threads: int,
+    batch_size: int,
+    device: torch.device,
+) -> tuple[Stack, Batches]:
+    """A fresh stack of these runs, and its batches."""
+    stack = Stack.begin(stack_runs(model, backend, runs, store, augmented, threads, batch_size), device)
+    return stack, Batches(store, batch_size, stack.network.seeds)
 
 
 def prepared(backend: str, device: str, threads: int) -> torch.device:

@@ -59,7 +59,7 @@ class Engine:
         runs over time; coefficients (S, T): c[t] of the averaged readout by a run's own steps; keep: what
         the way back needs. Raises ValueError for a batch or an address of another number of runs.
         """
-        self._check(batch, address)
+        check_runs(self.shape.runs, batch, address)
         self.passes += 1
         self._last = ()  # lets go of what must grow
         self._load(parameters)
@@ -109,14 +109,6 @@ class Engine:
 
         threads.share(runs * groups, work, most=workers)  # what was kept has room for so many
         return self._summed(runs, groups)
-
-    def _check(self, batch: Batch, address: NoiseAddress) -> None:
-        """The kernels do not look where a run's numbers end."""
-        runs, given = self.shape.runs, (batch.shape[0], len(address.seeds))
-        if given != (runs, runs):
-            raise ValueError(
-                f"a network of {runs} runs needs a batch and seeds of so many, not {given[0]} and {given[1]}"
-            )
 
     def _load(self, parameters: Sequence[Tensor]) -> None:
         """Bring the parameters into the kernels' order."""
@@ -190,6 +182,15 @@ class Engine:
                 of_run += [read[:n, :c].T, read_bias[:c]]
             made.append(of_run)
         return [np.stack(column) for column in zip(*made, strict=True)]
+
+
+def check_runs(runs: int, batch: Batch, address: NoiseAddress) -> None:
+    """Raises ValueError for another number of runs: the kernels do not look where a run's numbers end."""
+    given = batch.shape[0], len(address.seeds)
+    if given != (runs, runs):
+        raise ValueError(
+            f"a network of {runs} runs needs a batch and seeds of so many, not {given[0]} and {given[1]}"
+        )
 
 
 def batch_events(batch: Batch) -> tuple[Events, Draws]:

@@ -22,7 +22,7 @@ from torch.nn.functional import pad
 from spsn.data.batches import Batch
 from spsn.data.events import EventStore
 from spsn.kernels.cpu.buffers import Shape
-from spsn.kernels.cpu.engine import NoiseAddress
+from spsn.kernels.cpu.engine import NoiseAddress, check_runs
 from spsn.kernels.gpu import layers
 from spsn.kernels.gpu.events import first_gradient, first_rows
 from spsn.kernels.gpu.layers import Down, Given, Kept, Pass, Product, Rows, Top
@@ -71,11 +71,7 @@ class Engine:
         c[t] of the averaged readout by a run's own steps; keep: what the way back needs. Raises ValueError
         for a batch or an address of another number of runs.
         """
-        runs, given = self.shape.runs, (batch.shape[0], len(address.seeds))
-        if given != (runs, runs):
-            raise ValueError(
-                f"a network of {runs} runs needs a batch and seeds of so many, not {given[0]} and {given[1]}"
-            )
+        check_runs(self.shape.runs, batch, address)
         missing = self.width - self.shape.size
         weights = [
             pad(p, (0, missing if layer else 0, 0, missing)) for layer, p in enumerate(parameters[::2])
