@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent
 
 SPIKES = ("data/shd.py", "data/spikes.py", "data/checks.py", "data/hdf5.py", "data/heap.py")
 EVENTS = (*SPIKES, "data/events.py")
-EAR = ("data/audio.py", "data/pieces.py", "data/inner_ear.py", "data/membrane.py")
+EAR = ("data/audio.py", "data/pieces.py", "data/inner_ear.py", "data/inner_ear_cells.py", "data/membrane.py")
 DIGITS = (*EAR, *SPIKES, "data/speech.py", "data/espeak.py", "data/utterances.py")
 HEARING = (*EAR, *SPIKES, "data/hearing.py", "data/labels.py", "data/listings.py")
 DESCRIPTION = ("data/describe.py", "data/events.py", "data/spikes.py", "data/statistics.py", "files.py")

@@ -12,22 +12,25 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from spsn.data import membrane
+from spsn.data import inner_ear_cells, membrane
 from spsn.data.inner_ear import (
     CODE,
     DT,
     FIBRES,
+    GOLDEN,
     PAPER,
     REFRACTORY,
     SAMPLE_RATE,
     TAU_MEMBRANE,
     TAU_SYNAPSE,
     WEIGHT,
+    HairCell,
     _binomial,
     condition,
     fibre_rates,
     fire,
     hear,
+    stream_key,
 )
 from spsn.errors import DataError
 
@@ -142,6 +145,116 @@ def test_binomial_inverts_the_distribution():
     assert _binomial(7, 1.0, 0.5) == 7 and _binomial(7, 0.0, 0.999) == 0 and _binomial(0, 0.5, 0.999) == 0
 
 
+def plain_ear(motion: np.ndarray, cell: HairCell, key: int, first: int) -> tuple[list, list[int]]:
+    """The equations one number after another, in Python's own arithmetic: spikes (channel, step), events."""
+    spikes, events = [], []
+    for channel, row in enumerate(motion.tolist(), start=first):
+        base, events_here, fired = mix(key + (channel + 1) * int(GOLDEN)), 0, [0] * REFRACTORY
+        (q, c, w), F, v, current, free = cell.rest(), FIBRES, 0.0, 0.0, 0
+        for t, s in enumerate(row):
+            q, c, w = plain_step(s, cell, q, c, w)
+            F += fired[t % REFRACTORY]
+            u = (mix(base + (t + 1) * int(GOLDEN)) >> 11) / 2**53
+            n = fired[t % REFRACTORY] = plain_binomial(F, min(cell.h * DT * c, 1.0), u)
+            F, events_here = F - n, events_here + n
+            if t >= free and v >= 1:
+                spikes.append((channel, t - 1))
+                v, free = 0.0, t + REFRACTORY
+            current = current * math.exp(-DT / TAU_SYNAPSE) + n
+            if t >= free:
+                v = min(v * math.exp(-DT / TAU_MEMBRANE) + current * WEIGHT * DT, 1.0)
+        events.append(events_here)
+    return spikes, events
+
+
+def plain_step(s: float, cell: HairCell, q: float, c: float, w: float) -> tuple[float, float, float]:
+    drive = s + cell.A
+    flow = cell.g * DT * drive / (drive + cell.B) * q if drive > 0 else 0.0
+    lost, back = cell.r * DT * c, cell.x * DT * w
+    q = max(q + cell.y * DT * max(cell.M - q, 0.0) - flow + back, 0.0)
+    return q, max(c + flow - cell.l * DT * c - lost, 0.0), max(w + lost - back, 0.0)
+
+
+def plain_binomial(F: int, p: float, u: float) -> int:
+    if u <= 1 - F * p or p == 0:
+        return 0
+    if p == 1:
+        return F
+    n, chance, square = 0, 1.0, 1.0 - p
+    for bit in range(FIBRES.bit_length()):  # (1 - p)^F by squaring: `pow` rounds otherwise
+        chance *= square if F >> bit & 1 else 1.0
+        square *= square
+    below = chance
+    while u > below and n < F:
+        chance *= (F - n) / (n + 1) * p / (1 - p)
+        below, n = below + chance, n + 1
+    return n
+
+
+def mix(z: int) -> int:
+    z %= 2**64
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return z ^ z >> 31
+
+
+EAGER = replace(CODE, h=20 * CODE.h)  # fibres so ready to fire that the bushy cell is always driven
+LANES, SPAN = inner_ear_cells.LANES, inner_ear_cells.SPAN
+
+
+@pytest.mark.parametrize("cell", [CODE, PAPER, EAGER], ids=["code", "paper", "eager"])
+@pytest.mark.parametrize(
+    ("channels", "T"),
+    [
+        (1, 1),
+        (3, SPAN + 1),
+        (7, REFRACTORY - 1),
+        (8, REFRACTORY),
+        (13, 2 * SPAN + REFRACTORY + 5),
+        (LANES - 1, REFRACTORY + 1),
+        (LANES, 3 * REFRACTORY),
+        (2 * LANES + 9, 131),
+    ],
+)
+def test_lanes_side_by_side_give_what_one_channel_after_another_gives(channels, T, cell):
+    """Bit for bit, at any number of channels and steps, from silence to velocities far beyond any sound's."""
+    rng = np.random.default_rng(channels)
+    motion = np.empty((channels, T + 3), np.float32)
+    motion[:] = rng.normal(size=motion.shape) * 10.0 ** rng.uniform(-2, 5, (channels, 1))
+    motion[::5] = 0
+    motion[1::5, T // 2 :] = 1e6
+    motion[2::5, T // 2 :] = -1e6
+    for part in (motion[:, :T], np.ascontiguousarray(motion[:, 3:])):
+        spikes, events = plain_ear(part, cell, int(stream_key(7, "plain")), first=640)
+        steps, units = fire(part, seed=7, name="plain", constants=cell, first=640)
+        assert list(zip(units.tolist(), steps.tolist(), strict=True)) == spikes
+        rates = fibre_rates(part, seed=7, name="plain", constants=cell)
+        _, unshifted = plain_ear(part, cell, int(stream_key(7, "plain")), first=0)
+        np.testing.assert_array_equal(rates, np.array(unshifted) / FIBRES / (T * DT))
+
+
+@pytest.mark.parametrize("cell", [CODE, PAPER, EAGER], ids=["code", "paper", "eager"])
+def test_chances_to_fire_are_those_of_the_equations_to_the_last_bit(cell):
+    """An operation that is contracted with another, or takes another's turn, shows here and nowhere else."""
+    s = 10.0 ** np.random.default_rng(2).uniform(-2, 5, (REFRACTORY, LANES)).astype(np.float32)
+    s[:, ::2] *= -1.0
+    s[::2] *= -1.0
+    pools, p = np.repeat(np.array(cell.rest())[:, None], LANES, axis=1), np.empty((REFRACTORY, LANES))
+    inner_ear_cells._hair_cells(s, cell.numbers(), pools, p)
+    for j in range(LANES):
+        state = cell.rest()
+        for t in range(REFRACTORY):
+            state = plain_step(float(s[t, j]), cell, *state)
+            assert p[t, j] == min(cell.h * DT * state[1], 1.0)
+        assert tuple(pools[:, j]) == state
+
+
+def test_no_channels_and_no_steps_give_no_spikes():
+    for shape in ((0, 100), (5, 0)):
+        steps, units = fire(np.zeros(shape, np.float32), seed=0, name="none")
+        assert steps.shape == units.shape == (0,)
+
+
 def explicit_ear(motion: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
     """Every fibre by itself, every channel at once; return the numbers of spikes and of fibre events."""
     channels, T = motion.shape
@@ -191,8 +304,7 @@ def test_counted_fibres_follow_the_law_of_explicit_ones():
 
 
 def test_no_channel_fires_twice_within_a_millisecond():
-    eager = replace(CODE, h=20 * CODE.h)  # fibres so ready to fire that the bushy cell is always driven
-    steps, units = fire(np.full((20, SECOND // 10), 500, np.float32), seed=0, name="loud", constants=eager)
+    steps, units = fire(np.full((20, SECOND // 10), 500, np.float32), seed=0, name="loud", constants=EAGER)
     gaps = np.diff(steps)[np.diff(units.astype(int)) == 0]
     assert REFRACTORY <= gaps.min() <= REFRACTORY + 4
 

@@ -31,7 +31,8 @@ from spsn.errors import DataError, SpsnError
 
 Progress = Callable[[int, int], None]
 MADE_BY = "recordings through the inner-ear model"
-CODE = ("data/audio.py", "data/inner_ear.py", "data/membrane.py")  # what the spikes of a recording depend on
+# What the spikes of a recording depend on.
+CODE = ("data/audio.py", "data/inner_ear.py", "data/inner_ear_cells.py", "data/membrane.py")
 BATCH_CODE = (  # and that of one which torch hears
     "data/inner_ear_steps.py",
     "data/inner_ear_torch.py",

@@ -22,6 +22,8 @@ and come back 24 steps later. The same law as 40 fibres one by one, at a thirtie
 Bushy cell. Leaky integrate-and-fire; synapse I (tau 0.5 ms, n added per step), membrane v (tau 1 ms, weight
 13000 / 40 per second and fibre), threshold 1, refractory for 1 ms. Its spikes are the output.
 
+From the hair cell on, `spsn.data.inner_ear_cells` computes.
+
 Random numbers are counted, not drawn in turn: u(channel, step) is splitmix64 of a key that SHA-256 makes of
 seed and name. A recording's spikes depend on its sound, the seed and its name alone.
 """
@@ -32,21 +34,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spsn.compiled import jit
 from spsn.data import membrane
+from spsn.data.inner_ear_cells import (  # noqa: F401 - the model's numbers are known by this module's name
+    DT,
+    FIBRES,
+    GOLDEN,
+    REFRACTORY,
+    SAMPLE_RATE,
+    TAU_MEMBRANE,
+    TAU_SYNAPSE,
+    WEIGHT,
+    _binomial,
+    _fire,
+    _mix,
+)
 from spsn.errors import DataError
 
-SAMPLE_RATE = 48_000  # Hz; the Euler steps of the hair cell give 8-13 % more spikes at 32 kHz
-DT = 2 / SAMPLE_RATE  # s
 RMS = 0.3
 RAMP = 0.030  # s
-FIBRES = 40
-REFRACTORY = 24  # steps of 2 / fs: 1 ms
-TAU_MEMBRANE, TAU_SYNAPSE = 1e-3, 0.5e-3  # s
-WEIGHT = 13_000 / FIBRES  # 1/s
 LONGEST = 5.0  # s; the membrane's table would grow to a gigabyte
 SQUARED = 256  # peaks within 2**-SQUARED and 2**SQUARED have squares that are numbers
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
@@ -173,84 +180,3 @@ def _hair_cell(constants: str | HairCell) -> HairCell:
 def stream_key(seed: int, name: str) -> np.uint64:
     """Return the key of the random numbers that belong to `name` under `seed`: 64 bits of SHA-256."""
     return np.uint64(int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8], "little"))
-
-
-@jit
-def _mix(z):
-    """Finaliser of splitmix64 (Steele, Lea & Flood 2014)."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@jit
-def _binomial(F, p, u):
-    """Invert the distribution of Binomial(F, p) at u in [0, 1): how many of F fibres fire."""
-    if u <= 1.0 - F * p or p == 0.0:  # (1 - p)^F >= 1 - F p spares nearly every power
-        return 0
-    if p >= 1.0:
-        return F
-    n, chance = 0, (1.0 - p) ** F
-    below = chance
-    while u > below and n < F:
-        chance *= (F - n) / (n + 1.0) * p / (1.0 - p)
-        below += chance
-        n += 1
-    return n
-
-
-@jit
-def _fire(motion, numbers, rest, key, first):
-    """Return steps (C, most), counts (C,) and fibre events (C,), in one pass with no arrays in between."""
-    channels, T = motion.shape
-    steps = np.empty((channels, T // REFRACTORY + 2), np.int64)
-    counts, events = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
-    for i in range(channels):
-        base = _mix(key + np.uint64(first + i + 1) * GOLDEN)
-        counts[i], events[i] = _fire_channel(motion[i], numbers, rest, base, steps[i])
-    return steps, counts, events
-
-
-@jit
-def _transmit(s, numbers, q, c, w):
-    """Take one step of the hair cell; return its pools and the chance of one fibre to fire."""
-    g, y, l, r, x, A, B, M, h = numbers  # noqa: E741
-    drive = s + A
-    kq = g * DT * drive / (drive + B) * q if drive > 0.0 else 0.0
-    lost, back = r * DT * c, x * DT * w
-    q = max(q + y * DT * max(M - q, 0.0) - kq + back, 0.0)
-    c = max(c + kq - l * DT * c - lost, 0.0)
-    w = max(w + lost - back, 0.0)
-    return q, c, w, min(h * DT * c, 1.0)
-
-
-@jit
-def _fire_channel(s, numbers, rest, base, steps):
-    """Write one channel's spikes into `steps`; return how many they are, and how often its fibres fired."""
-    q, c, w = rest
-    leak_v, leak_I = math.exp(-DT / TAU_MEMBRANE), math.exp(-DT / TAU_SYNAPSE)
-    fired = np.zeros(REFRACTORY, np.int64)
-    F, events, count, t_free = FIBRES, 0, 0, 0
-    v, current = 0.0, 0.0
-    for t in range(len(s)):
-        q, c, w, p = _transmit(s[t], numbers, q, c, w)
-        # fibres: those that fired 1 ms ago come back
-        slot = t % REFRACTORY
-        F += fired[slot]
-        u = (_mix(base + np.uint64(t + 1) * GOLDEN) >> np.uint64(11)) * 2.0**-53
-        n = _binomial(F, p, u)
-        fired[slot] = n
-        F -= n
-        events += n
-        # bushy cell: in the step that emits, the current is not integrated
-        if t >= t_free:
-            if v >= 1.0:
-                steps[count] = t - 1
-                count += 1
-                v, t_free = 0.0, t + REFRACTORY
-            else:
-                v *= leak_v
-        current = current * leak_I + n
-        if t >= t_free:
-            v = min(v + current * WEIGHT * DT, 1.0)
-    return count, events

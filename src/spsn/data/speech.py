@@ -33,7 +33,14 @@ from spsn.errors import SpsnError
 
 MADE_BY = "synthetic speech (eSpeak NG) through the inner-ear model"
 # what the spikes of an utterance depend on
-CODE = ("data/audio.py", "data/espeak.py", "data/inner_ear.py", "data/membrane.py", "data/speech.py")
+CODE = (
+    "data/audio.py",
+    "data/espeak.py",
+    "data/inner_ear.py",
+    "data/inner_ear_cells.py",
+    "data/membrane.py",
+    "data/speech.py",
+)
 VERSIONS = ("espeakng-loader", "numpy", "scipy", "numba")
 
 
