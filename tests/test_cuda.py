@@ -14,8 +14,8 @@ from spsn.data.events import EventStore
 from spsn.data.shd import CHANNELS, SpikeFile
 from spsn.devices import make_deterministic
 from spsn.memory import release
+from spsn.methods import PAPER_MODELS
 from spsn.network import SpikeNoise, StackedNetwork, event_sum
-from spsn.neurons import MODELS
 from spsn.noise import Purpose
 from spsn.objective import objective
 from spsn.records import read_record
@@ -136,7 +136,7 @@ def output_and_gradients(settings, store, device):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("mode", ["mean", "max", "last"])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PAPER_MODELS)
 def test_logits_rates_and_gradients_of_a_stack(device, store, model, mode, backend):
     """Float32 rounding parts them by 1e-6, unless it flips a spike: three of thousands may."""
     settings = replace(SMALL, model=model, loss_mode=mode, rate_threshold=None, backend=backend)
@@ -159,7 +159,7 @@ def relative_distance(ours: torch.Tensor, judge: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("theta", [None, 0.01])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PAPER_MODELS)
 def test_one_step_of_training(device, store, model, theta, backend):
     """Adamax's first step moves a parameter by the learning rate, whatever the gradient's size: where a
     gradient is next to nothing its sign is chance, so a share of the parameters may part.
@@ -181,7 +181,7 @@ def test_one_step_of_training(device, store, model, theta, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PAPER_MODELS)
 def test_going_on_from_a_checkpoint_changes_no_bit(device, deterministic, store, tmp_path, model, backend):
     """Three runs of different lengths, a file between the halves."""
     runs = [replace(run, model=model, shift=0.1, scale=0.3, backend=backend) for run in RUNS]
@@ -233,7 +233,7 @@ def test_a_stack_that_the_device_does_not_hold_is_halved(device, store, settings
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PAPER_MODELS)
 def test_a_pass_over_a_split(device, store, model, backend):
     """Eight samples and three runs make 24 answers, of which a flipped spike may turn one or two."""
     network = StackedNetwork(replace(SMALL, model=model, backend=backend), SEEDS)

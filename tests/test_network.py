@@ -16,8 +16,8 @@ from spsn.data.batches import Batch, Batches
 from spsn.data.events import EventStore
 from spsn.data.shd import CHANNELS, SpikeFile
 from spsn.grid import RunSettings
+from spsn.methods import PAPER_MODELS
 from spsn.network import SpikeNoise, StackedNetwork, own_steps
-from spsn.neurons import MODELS
 from spsn.neurons.integrator import recurrence
 from spsn.neurons.lif import autograd_lif
 from spsn.neurons.spsn import bernoulli_spikes, gumbel_spikes
@@ -30,7 +30,6 @@ PAPER = paper_run()
 SMALL = replace(
     PAPER, hidden_layers=2, hidden_size=12, classes=5, tau_syn=0.01, threshold=0.1, rate_threshold=0.01
 )
-MODEL_NAMES = tuple(MODELS)
 
 
 def make_store(
@@ -110,7 +109,7 @@ def assert_equal(ours, expected) -> None:
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12 * max(scale, 1))
 
 
-@pytest.mark.parametrize("model", MODEL_NAMES)
+@pytest.mark.parametrize("model", PAPER_MODELS)
 @pytest.mark.parametrize("mode", ["mean", "max", "last"])
 def test_every_run_of_a_stack_is_the_plain_network(store, model, mode):
     """Values and gradients of all parameters, with runs of different lengths."""
@@ -137,7 +136,7 @@ def test_every_run_of_a_stack_is_the_plain_network(store, model, mode):
             assert_equal(grads[f"{'weights' if kind == 'weight' else 'biases'}.{layer}"][run], tensor.grad)
 
 
-@pytest.mark.parametrize("model", MODEL_NAMES)
+@pytest.mark.parametrize("model", PAPER_MODELS)
 def test_a_run_does_not_know_its_stack(store, model):
     settings = replace(SMALL, model=model)
     batch = stack_batch(store)
@@ -166,7 +165,7 @@ def test_a_run_fires_in_its_own_steps_alone(model):
     assert not any(rate.any() for rate in quiet.rates)
 
 
-@pytest.mark.parametrize("model", MODEL_NAMES)
+@pytest.mark.parametrize("model", PAPER_MODELS)
 def test_the_collapsed_readout_is_the_simulated_one(store, model):
     settings = replace(SMALL, model=model)
     results = []
@@ -201,7 +200,7 @@ def test_a_batch_without_a_spike_is_served():
     assert output.logits.isfinite().all() and all(g.isfinite().all() for g in grads)
 
 
-@pytest.mark.parametrize("model", MODEL_NAMES)
+@pytest.mark.parametrize("model", PAPER_MODELS)
 def test_parameter_count_of_the_paper(model):
     network = StackedNetwork(replace(PAPER, model=model), (0,))
     assert sum(parameter.numel() for parameter in network.parameters()) == 125_332

@@ -15,7 +15,6 @@ from spsn.data.batches import Batch
 from spsn.kernels.cpu.buffers import Shape
 from spsn.kernels.cpu.engine import NoiseAddress
 from spsn.neurons.integrator import decay
-from spsn.objective import readout
 
 if TYPE_CHECKING:
     from spsn.network import StackedNetwork
@@ -47,25 +46,27 @@ class Fused:
 
     def __call__(
         self, network: "StackedNetwork", batch: Batch, address: NoiseAddress
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Logits (S, B, C), and every hidden layer's rates (S, N)."""
+    ) -> tuple[Tensor, list[Tensor], Tensor | None]:
+        """Logits (S, B, C), every hidden layer's rates (S, N), and the readout's potential (S, B, T, C) where
+        the objective looks at every step.
+        """
         coefficients = self._coefficients(network, batch.lengths, batch.shape[2])
         parameters = [p for pair in zip(network.weights, network.biases, strict=True) for p in pair]
         compute = self._on_gpu if self.for_gpu else self._on_cpu
-        logits, rates = compute(network, batch, coefficients, address, parameters)
-        return logits, list(rates.unbind(1))
+        (logits, potentials), rates = compute(network, batch, coefficients, address, parameters)
+        return logits, list(rates.unbind(1)), potentials
 
-    def _on_cpu(self, network, batch, coefficients, address, parameters) -> tuple[Tensor, Tensor]:
+    def _on_cpu(self, network, batch, coefficients, address, parameters) -> tuple[tuple, Tensor]:
         from spsn.kernels.cpu.operation import run_layers
 
         shape = self.engine.shape
         given = parameters[: 2 * (shape.layers + shape.over_time)]
         averaged, potentials, rates = run_layers(self.engine, batch, coefficients, address, given)
         if shape.over_time:
-            return readout(potentials, network.settings.loss_mode, batch.lengths), rates
-        return network.read_average(averaged, self._total(coefficients)), rates
+            return network.read_potential(potentials, batch.lengths), rates
+        return (network.read_average(averaged, self._total(coefficients)), None), rates
 
-    def _on_gpu(self, network, batch, coefficients, address, parameters) -> tuple[Tensor, Tensor]:
+    def _on_gpu(self, network, batch, coefficients, address, parameters) -> tuple[tuple, Tensor]:
         from spsn.kernels.gpu.operation import run_layers
 
         shape = self.engine.shape
@@ -73,7 +74,7 @@ class Fused:
         averaged, signal, rates = run_layers(self.engine, batch, coefficients, address, given)
         if shape.over_time:
             return network.read(signal, batch.lengths), rates
-        return network.read_average(averaged, self._total(coefficients)), rates
+        return (network.read_average(averaged, self._total(coefficients)), None), rates
 
     def _total(self, coefficients: np.ndarray) -> Tensor:
         """sum_t c[t] of each run, (S, 1, 1)."""
@@ -96,5 +97,5 @@ def shape_of(network: "StackedNetwork") -> Shape:
         settings.model, len(network.seeds), settings.hidden_layers, settings.hidden_size, settings.classes,
         decay(settings.tau_syn, settings.time_step), decay(settings.tau_mem, settings.time_step),
         settings.threshold, settings.lif_reset,
-        over_time=not (network.collapse and settings.loss_mode == "mean"),
+        over_time=not network.averages,
     )  # fmt: skip

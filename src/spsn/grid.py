@@ -7,10 +7,12 @@ run: one network, one setting, one seed.   block: the runs of one model and cond
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from spsn.settings import Backend, LossMode, Model, NetworkSettings, Settings, TrainingSettings
+from spsn.methods import METHODS, TRAITS, FirstInput, Method, PsuReset, Surrogate
+from spsn.settings import Backend, LossMode, NetworkSettings, Settings, TrainingSettings
 
 PUBLISHED_STEP = 0.001  # s: the authors trained on steps of 1 ms
 TRAINED = ("accuracy", "regularization", "loss_mode")
+COMPARISON = "comparison"
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,12 @@ class RunSettings:
 
     Times in seconds. `rate_threshold` is theta_reg in spikes per time step and neuron (None: no regulariser);
     `shift` and `scale` are 0 without augmentation. `train_digest` and `test_digest` name the exact spikes.
+    `steps` is the greatest length of a sample of either split, for models that learn a weight for every pair
+    of time steps. The last four matter to the comparison's models alone.
     """
 
     experiment: str
-    model: Model
+    model: str
     condition: str
     seed: int
     dataset: str
@@ -36,7 +40,7 @@ class RunSettings:
     threshold: float
     time_step: float
     lif_reset: Literal["code", "paper"]
-    loss_mode: LossMode
+    loss_mode: LossMode | Literal["per-step", "final"]
     rate_threshold: float | None
     shift: float
     scale: float
@@ -45,6 +49,10 @@ class RunSettings:
     learning_rate: float
     backend: Backend
     threads: int
+    surrogate: Surrogate = "exponential"
+    psu_reset: PsuReset = "literal"
+    first_input: FirstInput = "traced"
+    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,10 @@ class Condition:
 
     name: str
     augmented: bool
-    loss_mode: LossMode = "mean"
+    loss_mode: LossMode | Literal["per-step", "final"] = "mean"
     rate_threshold: float | None = None
+    psu_reset: PsuReset = "literal"
+    first_input: FirstInput = "traced"
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class Block:
     """Runs that one job trains: one experiment, model and condition, consecutive seeds."""
 
     experiment: str
-    model: Model
+    model: str
     condition: Condition
     seeds: tuple[int, ...]
     network: NetworkSettings
@@ -102,22 +112,61 @@ def regularized_name(threshold: float) -> str:
 def blocks(settings: Settings) -> list[Block]:
     """Every block of the configuration; adding seeds adds blocks and leaves the others as they are."""
     found = []
-    size = settings.execution.seeds_per_block
     for name in TRAINED:
         experiment = getattr(settings.experiments, name)
         for model in experiment.models:
             for condition in conditions(settings, name):
-                for first in range(0, experiment.seeds, size):
-                    seeds = tuple(range(first, min(first + size, experiment.seeds)))
+                for seeds in _groups(experiment.seeds, settings.execution.seeds_per_block):
                     found.append(
                         Block(name, model, condition, seeds, experiment.network, experiment.training)
                     )
     return found
 
 
+def comparison_blocks(settings: Settings) -> list[Block]:
+    """Every block of the comparison, table by table."""
+    experiment = settings.experiments.comparison
+    return [
+        _method_block(settings, METHODS[name], table.time_step, seeds)
+        for table in experiment.tables
+        for name in table.methods
+        for seeds in _groups(experiment.seeds, settings.execution.seeds_per_block)
+    ]
+
+
+def _groups(seeds: int, size: int) -> list[tuple[int, ...]]:
+    return [tuple(range(first, min(first + size, seeds))) for first in range(0, seeds, size)]
+
+
+def _method_block(settings: Settings, method: Method, time_step: float, seeds: tuple[int, ...]) -> Block:
+    """A method's block: where only the last step's rate is read out, the membrane remembers the word."""
+    experiment = settings.experiments.comparison
+    tau = experiment.tau_final if method.objective == "final" else experiment.network.tau_mem
+    condition = Condition(
+        comparison_name(method, time_step),
+        experiment.augmented,
+        loss_mode=method.objective,
+        psu_reset=method.psu_reset,
+        first_input=method.first_input,
+    )
+    network = replace(experiment.network, time_step=time_step, tau_mem=tau)
+    return Block(COMPARISON, method.model, condition, seeds, network, experiment.training)
+
+
+def comparison_name(method: Method, time_step: float) -> str:
+    """A method's condition: the time step in ms, then its variant."""
+    step = f"{1000 * time_step:g}ms"
+    return f"{step}-{method.variant}" if method.variant else step
+
+
+def method_run(settings: Settings, name: str, time_step: float, seed: int = 0, **known) -> RunSettings:
+    """The settings of one run of a method of the comparison; `known` as for `run_settings`."""
+    return run_settings(settings, _method_block(settings, METHODS[name], time_step, (seed,)), seed, **known)
+
+
 def find_block(settings: Settings, name: str, seeds: tuple[int, ...]) -> Block:
     """The block called `name` with just these seeds. Raises `KeyError` where no such block is in the grid."""
-    for block in blocks(settings):
+    for block in blocks(settings) + comparison_blocks(settings):
         if block.name == name:
             return replace(block, seeds=seeds)
     raise KeyError(name)
@@ -132,6 +181,7 @@ def run_settings(
     train_digest: str,
     test_digest: str,
     backend: str | None = None,
+    steps: int | None = None,
 ) -> RunSettings:
     """The settings of the run of `block` with `seed`.
 
@@ -139,7 +189,7 @@ def run_settings(
     stays as configured, perhaps "auto": enough to tell one job from another, not to make a network.
     """
     network, training, condition = block.network, block.training, block.condition
-    augmentation = settings.augmentation
+    augmentation, traits = settings.augmentation, TRAITS[block.model]
     return RunSettings(
         experiment=block.experiment,
         model=block.model,
@@ -163,13 +213,22 @@ def run_settings(
         epochs=training.epochs,
         batch_size=training.batch_size,
         learning_rate=training.learning_rate,
-        backend=backend or settings.execution.backend,
+        backend="torch" if traits.fused == "none" else backend or settings.execution.backend,
         threads=settings.execution.threads,
+        surrogate=network.surrogate,
+        psu_reset=condition.psu_reset,
+        first_input=condition.first_input,
+        steps=steps if traits.square else None,
     )
 
 
+def comparison_steps(settings: Settings) -> list[float]:
+    """Every time step (s) of the comparison, ascending."""
+    return sorted({table.time_step for table in settings.experiments.comparison.tables})
+
+
 def time_steps(settings: Settings, split: str = "train") -> list[float]:
-    """Every time step (s) in which a split is needed, ascending.
+    """Every time step (s) in which a split is needed for the paper, ascending.
 
     Those of the trained experiments, and for the test file that of the authors' published weights, where
     these are tried.

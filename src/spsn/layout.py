@@ -11,7 +11,7 @@ from pathlib import PurePosixPath as Path
 
 from spsn.data.listings import table_path
 from spsn.errors import SettingsError
-from spsn.grid import PUBLISHED_STEP, Block, blocks
+from spsn.grid import PUBLISHED_STEP, Block, blocks, comparison_blocks
 from spsn.settings import DatasetAudio, DatasetFiles, Settings
 
 RESULTS = Path("results")
@@ -105,8 +105,13 @@ def record_files(settings: Settings, block: Block, suffixes: Sequence[str] = (".
 
 
 def all_records(settings: Settings) -> list[Path]:
-    """Every run record of the configuration."""
+    """Every run record of the paper's experiments."""
     return [path for block in blocks(settings) for path in record_files(settings, block)]
+
+
+def comparison_records(settings: Settings) -> list[Path]:
+    """Every run record of the comparison."""
+    return [path for block in comparison_blocks(settings) for path in record_files(settings, block)]
 
 
 def robustness_runs(settings: Settings) -> list[Path]:

@@ -11,71 +11,32 @@ U(+-sqrt(3 / fan_in)) with biases 0; the non-spiking one U(+-1 / sqrt(fan_in)), 
 Shapes: S runs, B samples, T steps, N neurons, C classes.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spsn import noise
+from spsn import accumulating, noise
 from spsn.data.batches import Batch
 from spsn.data.shd import CHANNELS
 from spsn.fused import Fused
 from spsn.grid import RunSettings
 from spsn.kernels.cpu.engine import NoiseAddress
+from spsn.methods import TRAITS
 from spsn.neurons import MODELS
-from spsn.neurons.integrator import LeakyIntegrator, mean_coefficients
+from spsn.neurons.integrator import LeakyIntegrator, decay, mean_coefficients
 from spsn.noise import Purpose
 from spsn.objective import readout
-
-Noise = Callable[[int, tuple[int, int, int, int], tuple[int, ...]], Tensor]
-
-
-@dataclass(frozen=True)
-class Output:
-    """logits (S, B, C); rates: per hidden layer (S, N), a neuron's mean output over samples and own steps."""
-
-    logits: Tensor
-    rates: list[Tensor]
-
-
-@dataclass(frozen=True)
-class SpikeNoise:
-    """Uniforms for every run's spikes: a function of (seed, purpose, epoch, step, layer, element) alone."""
-
-    seeds: tuple[int, ...]
-    purpose: Purpose
-    epoch: int
-    step: int
-    device: torch.device | str = "cpu"
-
-    def __call__(self, layer: int, shape: tuple[int, int, int, int], lengths: tuple[int, ...]) -> Tensor:
-        """Uniforms (S, B, T, N) in (0, 1); run r's first own step lies at T - T_r; before it they are 1/2."""
-        _, samples, steps, neurons = shape
-        address = {"epoch": self.epoch, "step": self.step, "layer": layer}
-        drawn = [
-            self._uniforms(seed, (samples, own, neurons), address)
-            for seed, own in zip(self.seeds, lengths, strict=True)
-        ]
-        if len(drawn) == 1 and lengths[0] == steps:
-            return drawn[0].unsqueeze(0)
-        out = torch.full(shape, 0.5, device=self.device)
-        for r, own in enumerate(lengths):
-            out[r, :, steps - own :] = drawn[r]
-        return out
-
-    def _uniforms(self, seed: int, shape: tuple[int, int, int], address: dict[str, int]) -> Tensor:
-        if torch.device(self.device).type == "cpu":
-            return torch.from_numpy(noise.uniforms(seed, self.purpose, shape, **address))
-        return noise.uniforms_torch(seed, self.purpose, shape, **address, device=self.device)
+from spsn.signals import Noise, Output, SpikeNoise, event_sum, own_steps
 
 
 class StackedNetwork(nn.Module):
     """S networks of one model and one architecture with their own weights.
 
     `weights[l]` (S, out, in) and `biases[l]` (S, out). With `collapse` (the default) the readout that is only
-    averaged over time becomes a weighted sum over time of the last hidden layer, which is exact.
+    averaged over time becomes a weighted sum over time of the last hidden layer, which is exact. `learned[l]`
+    holds what layer l's neurons learn themselves, every parameter with a leading S.
     """
 
     def __init__(self, settings: RunSettings, seeds: Sequence[int], *, collapse: bool = True) -> None:
@@ -86,10 +47,10 @@ class StackedNetwork(nn.Module):
         if settings.backend not in ("torch", "fused"):
             raise ValueError(f"a network's backend is 'torch' or 'fused', not {settings.backend!r}")
         self.collapse = collapse
-        constants = settings.tau_mem, settings.tau_syn, settings.time_step
-        self.neuron = self.kind.make(*constants, settings.threshold, settings.lif_reset)
+        self.neuron = self.kind.make(settings)
         # Not by Fourier transform: where nothing has come in yet it leaves noise instead of 0, and of equal
         # values it would pick one as the greatest.
+        constants = settings.tau_mem, settings.tau_syn, settings.time_step
         self.integrator = LeakyIntegrator(*constants, method="chunks") if self.kind.spiking else None
         self._fused: Fused | None = None  # made by the first batch that needs it
         sizes = [CHANNELS] + [settings.hidden_size] * settings.hidden_layers + [settings.classes]
@@ -98,6 +59,7 @@ class StackedNetwork(nn.Module):
             torch.stack([w[i] for w, _ in initial]) for i in range(len(sizes) - 1)
         )
         self.biases = nn.ParameterList(torch.stack([b[i] for _, b in initial]) for i in range(len(sizes) - 1))
+        self.learned = nn.ModuleList(self._initially_learned(i) for i in range(settings.hidden_layers))
 
     def forward(
         self, inputs: Batch | Tensor, noise: Noise | None = None, lengths: Sequence[int] = ()
@@ -108,22 +70,26 @@ class StackedNetwork(nn.Module):
         draws them. Where the settings name the fused backend, batches of events take its kernels, whose noise
         is a `SpikeNoise`; dense input always takes the plain form.
         """
-        if isinstance(inputs, Batch) and self.settings.backend == "fused":
+        whole = self.settings.backend == "fused" and TRAITS[self.settings.model].fused == "network"
+        if isinstance(inputs, Batch) and whole:
             return self._run_fused(inputs, noise)
         lengths = (
             inputs.lengths
             if isinstance(inputs, Batch)
             else tuple(lengths) or (inputs.shape[2],) * len(inputs)
         )
+        if self.kind.accumulates:
+            return accumulating.run(self, inputs, lengths)
         signal, rates, alive = inputs, [], None
         for layer in range(self.settings.hidden_layers):
             x = self._affine(layer, signal)  # (S, B, T, N)
             alive = alive if layer else own_steps(lengths, x)
-            signal = self._fire(layer, x if alive is None else x * alive, noise, lengths)
+            signal = self._fire(layer, x if alive is None else x * alive, noise, lengths, alive)
             signal = signal if alive is None else signal * alive
             divisor = x.new_tensor([x.shape[1] * own for own in lengths]).unsqueeze(1)
             rates.append(signal.sum(dim=(1, 2)) / divisor)
-        return Output(self.read(signal, lengths), rates)
+        logits, potentials = self.read(signal, lengths)
+        return Output(logits, rates, potentials)
 
     def _run_fused(self, batch: Batch, noise: Noise | None) -> Output:
         """The same by the fused kernels."""
@@ -133,7 +99,12 @@ class StackedNetwork(nn.Module):
             self._fused = Fused(self)
         return Output(*self._fused(self, batch, _address(noise, self.seeds)))
 
-    def _fire(self, layer: int, x: Tensor, noise: Noise | None, lengths: tuple[int, ...]) -> Tensor:
+    def _fire(
+        self, layer: int, x: Tensor, noise: Noise | None, lengths: tuple[int, ...], alive: Tensor | None
+    ) -> Tensor:
+        if self.kind.learns:
+            parameters = {name: p.unsqueeze(1) for name, p in self.learned[layer].items()}  # (S, 1, ...)
+            return self.neuron.fire(x, parameters, alive)
         if not self.kind.stochastic:
             return self.neuron(x)
         return self.neuron(x, None if noise is None else noise(layer, tuple(x.shape), lengths))
@@ -148,17 +119,32 @@ class StackedNetwork(nn.Module):
         )
         return flat.view(runs, samples, steps, -1)
 
-    def read(self, signal: Tensor, lengths: Sequence[int]) -> Tensor:
-        """Logits (S, B, C) of the last hidden layer's output (S, B, T, N), run r in the last T_r steps."""
-        if self.collapse and self.settings.loss_mode == "mean":
-            return self._collapsed(signal, lengths)
+    @property
+    def averages(self) -> bool:
+        """Whether the readout is a weighted sum over time of the last hidden layer, and nothing else."""
+        mode = self.settings.loss_mode
+        return mode == "final" or (self.collapse and mode == "mean")
+
+    def read(self, signal: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+        """Logits (S, B, C) of the last hidden layer's output (S, B, T, N), run r in the last T_r steps.
+
+        And the readout's potential (S, B, T, C), where the objective looks at every step.
+        """
+        if self.averages:
+            return self._collapsed(signal, lengths), None
         x = self._affine(self.settings.hidden_layers, signal)
         alive = own_steps(lengths, x)
         x = x if alive is None else x * alive
-        return readout(x if self.integrator is None else self.integrator(x), self.settings.loss_mode, lengths)
+        return self.read_potential(x if self.integrator is None else self.integrator(x), lengths)
+
+    def read_potential(self, potential: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+        """The same of the readout's potential (S, B, T, C)."""
+        if self.settings.loss_mode == "per-step":
+            return readout(potential, "mean", lengths), potential
+        return readout(potential, self.settings.loss_mode, lengths), None
 
     def _collapsed(self, signal: Tensor, lengths: Sequence[int]) -> Tensor:
-        """mean_t of a linear readout: W (sum_t c[t] s[t]) + b sum_t c[t]."""
+        """A weighted mean over time of a linear readout: W (sum_t c[t] s[t]) + b sum_t c[t]."""
         steps = signal.shape[2]
         coefficients = np.zeros((len(lengths), 1, 1, steps))
         for r, own in enumerate(lengths):
@@ -172,7 +158,14 @@ class StackedNetwork(nn.Module):
         return torch.baddbmm(bias, averaged, self.weights[-1].transpose(1, 2))
 
     def mean_coefficients(self, steps: int) -> np.ndarray:
-        """c (T,), float64: the mean over T steps of the readout's potential is sum_t c[t] x[t]."""
+        """c (T,), float64: what is read out after T steps is sum_t c[t] x[t], x the readout's pre-activation.
+
+        It is the mean of the readout's potential; or, where only the last step counts, x weighted as the
+        membrane remembers it: c[t] = lam^(T-1-t) / sum_k lam^k.
+        """
+        if self.settings.loss_mode == "final":
+            remembered = decay(self.settings.tau_mem, self.settings.time_step) ** np.arange(steps)[::-1]
+            return remembered / remembered.sum()
         if self.integrator is None:
             return np.full(steps, 1.0 / steps)
         return mean_coefficients(self.integrator.alpha, self.integrator.beta, steps)
@@ -201,6 +194,8 @@ class StackedNetwork(nn.Module):
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             state[f"{layer}.weight"] = weight[run].detach().cpu().clone()
             state[f"{layer}.bias"] = bias[run].detach().cpu().clone()
+        for layer, learned in enumerate(self.learned):
+            state |= {f"{layer}.{name}": p[run].detach().cpu().clone() for name, p in learned.items()}
         return state
 
     def load_run_state(self, run: int, state: dict[str, Tensor]) -> None:
@@ -209,6 +204,16 @@ class StackedNetwork(nn.Module):
             for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
                 weight[run].copy_(state[f"{layer}.weight"])
                 bias[run].copy_(state[f"{layer}.bias"])
+            for layer, learned in enumerate(self.learned):
+                for name, parameter in learned.items():
+                    parameter[run].copy_(state[f"{layer}.{name}"])
+
+    def _initially_learned(self, layer: int) -> nn.ParameterDict:
+        """What the neurons of a layer learn, run by run from its seed."""
+        if not self.kind.learns:
+            return nn.ParameterDict()
+        drawn = [self.neuron.initial_parameters(seed, layer) for seed in self.seeds]
+        return nn.ParameterDict({name: torch.stack([of[name] for of in drawn]) for name in drawn[0]})
 
 
 def initial_parameters(sizes: Sequence[int], seed: int, spiking: bool) -> tuple[list[Tensor], list[Tensor]]:
@@ -228,23 +233,3 @@ def _address(noise: Noise | None, seeds: tuple[int, ...]) -> NoiseAddress:
     if isinstance(noise, SpikeNoise):
         return NoiseAddress(noise.seeds, noise.purpose, noise.epoch, noise.step)
     return NoiseAddress(seeds)
-
-
-def own_steps(lengths: Sequence[int], like: Tensor) -> Tensor | None:
-    """1 in the last T_r of T steps of run r, else 0: (S, 1, T, 1); None where every run fills all steps."""
-    steps = like.shape[2]
-    if all(own == steps for own in lengths):
-        return None
-    first = torch.tensor([steps - own for own in lengths], device=like.device)
-    mask = torch.arange(steps, device=like.device) >= first[:, None]
-    return mask.to(like.dtype)[:, None, :, None]
-
-
-def event_sum(batch: Batch, weight: Tensor) -> Tensor:
-    """Layer 1 from events: the sum of every spike's weight row, (S, B, T, N), for weights (S, N, 700)."""
-    runs, samples, steps = batch.shape
-    rows = (
-        weight.transpose(1, 2).reshape(runs * CHANNELS, -1).contiguous()
-    )  # contiguous rows take the fast path
-    total = nn.functional.embedding_bag(batch.channels, rows, batch.offsets.reshape(-1), mode="sum")
-    return total.view(runs, samples, steps, -1)

@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     TEST_SPIKES = 5
     ILLUSTRATION = 6
     TIMING = 7
+    TIME_WEIGHTS = 8
 
 
 @jit(inline="always")

@@ -35,6 +35,18 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return -log_probability.mean(dim=(1, 2))
 
 
+def per_step_cross_entropy(potential: Tensor, labels: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Mean over samples and own steps of each run's cross entropy, (S,), in nats.
+
+    The readout's potential (S, B, T, C) at every step stands for logits; labels (S, B); run r lives in the
+    last `lengths[r]` steps.
+    """
+    steps = potential.shape[2]
+    wanted = labels[:, :, None, None].expand(-1, -1, steps, 1)
+    log_probability = torch.log_softmax(potential, dim=3).gather(3, wanted).squeeze(3).mean(dim=1)  # (S, T)
+    return -torch.stack([of[steps - own :].mean() for of, own in zip(log_probability, lengths, strict=True)])
+
+
 def rate_penalty(rates: Sequence[Tensor], threshold: float) -> Tensor:
     """Equation 21 for each run, (S,); `rates` per hidden layer (S, N), `threshold` = theta_reg."""
     total = torch.stack([rate.sum(dim=1) for rate in rates]).sum(dim=0)
@@ -42,7 +54,21 @@ def rate_penalty(rates: Sequence[Tensor], threshold: float) -> Tensor:
     return torch.relu(total - threshold * neurons).square()
 
 
-def objective(logits: Tensor, labels: Tensor, rates: Sequence[Tensor], threshold: float | None) -> Tensor:
-    """Loss of each run, (S,): cross entropy, plus the regulariser where `threshold` is given."""
-    loss = cross_entropy(logits, labels)
+def objective(
+    logits: Tensor,
+    labels: Tensor,
+    rates: Sequence[Tensor],
+    threshold: float | None,
+    potentials: Tensor | None = None,
+    lengths: Sequence[int] = (),
+) -> Tensor:
+    """Loss of each run, (S,): cross entropy, plus the regulariser where `threshold` is given.
+
+    The cross entropy is that of the logits, or of the readout's potentials (S, B, T, C) step by step where
+    these are given, with the runs' own `lengths`.
+    """
+    if potentials is None:
+        loss = cross_entropy(logits, labels)
+    else:
+        loss = per_step_cross_entropy(potentials, labels, lengths)
     return loss if threshold is None else loss + rate_penalty(rates, threshold)

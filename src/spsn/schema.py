@@ -12,13 +12,14 @@ from typing import Any, Literal
 from spsn.settings import (
     INHERITED,
     AccuracyExperiment,
+    ComparisonExperiment,
     LossModeExperiment,
     RegularizationExperiment,
     Settings,
 )
 
 SCALARS = {int: "integer", float: "number", str: "string", bool: "boolean"}
-INHERITING = (AccuracyExperiment, RegularizationExperiment, LossModeExperiment)
+INHERITING = (AccuracyExperiment, RegularizationExperiment, LossModeExperiment, ComparisonExperiment)
 
 
 def schema() -> dict[str, Any]:

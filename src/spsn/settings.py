@@ -10,7 +10,7 @@ import json
 import re
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,56 +27,47 @@ from spsn.dataset_settings import (
     check_dataset,
 )
 from spsn.errors import SettingsError
+from spsn.experiment_settings import (
+    AccuracyExperiment,
+    Augmentation,
+    Backend,
+    ComparisonExperiment,
+    Experiments,
+    LossMode,
+    LossModeExperiment,
+    Model,
+    NetworkSettings,
+    RegularizationExperiment,
+    SequenceLengthTiming,
+    TrainingSettings,
+)
 from spsn.mapping import build
 
 __all__ = [  # those that are defined elsewhere are settings like the others
+    "AccuracyExperiment",
+    "Augmentation",
+    "Backend",
+    "ComparisonExperiment",
     "DatasetAudio",
     "DatasetFiles",
+    "Execution",
     "FsddArchive",
     "GoldenCheck",
     "Limit",
+    "LossMode",
+    "LossModeExperiment",
+    "Model",
+    "NetworkSettings",
+    "RegularizationExperiment",
+    "SequenceLengthTiming",
     "Settings",
     "ShdArchives",
     "SyntheticDigits",
+    "TrainingSettings",
     "from_mapping",
     "load",
     "to_mapping",
 ]
-
-Model = Literal["lif", "spsn-sb", "spsn-gs", "non-spiking"]
-LossMode = Literal["mean", "max", "last"]
-Backend = Literal["torch", "fused"]
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """The network of Table I. Times in seconds, threshold in volt."""
-
-    hidden_layers: int
-    hidden_size: int
-    tau_mem: float
-    tau_syn: float
-    threshold: float
-    time_step: float
-    lif_reset: Literal["code", "paper"] = "code"
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """`shift`: greatest shift, a share of the channels (k_shift); `scale`: greatest zoom (k_scale)."""
-
-    shift: float = 0.0
-    scale: float = 0.0
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """Adamax on the cross entropy."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-
 
 @dataclass(frozen=True)
 class Execution:
@@ -92,91 +83,6 @@ class Execution:
     seeds_per_block: int = 10
     checkpoint_every: int = 5
     allow_long: bool = False
-
-
-@dataclass(frozen=True)
-class AccuracyExperiment:
-    """Figure 3 and Table II."""
-
-    models: tuple[Model, ...]
-    conditions: tuple[Literal["basic", "augmented"], ...]
-    seeds: int
-    network: NetworkSettings
-    training: TrainingSettings
-
-
-@dataclass(frozen=True)
-class RegularizationExperiment:
-    """Figure 4; `thresholds` and `published` are theta_reg in spikes per time step and neuron."""
-
-    models: tuple[Model, ...]
-    thresholds: tuple[float, ...]
-    seeds: int
-    network: NetworkSettings
-    training: TrainingSettings
-    published: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class LossModeExperiment:
-    """Figure 2."""
-
-    models: tuple[Model, ...]
-    modes: tuple[LossMode, ...]
-    seeds: int
-    network: NetworkSettings
-    training: TrainingSettings
-
-
-@dataclass(frozen=True)
-class RobustnessExperiment:
-    """Figure 6: repeated passes through networks of the accuracy experiment."""
-
-    models: tuple[Model, ...]
-    condition: Literal["basic", "augmented"]
-    seed: int
-    sample: int
-    trials: int
-
-
-@dataclass(frozen=True)
-class EpochTiming:
-    """Figure 3C; `batches` = None measures the whole epoch."""
-
-    models: tuple[Model, ...]
-    batches: int | None
-    seconds_per_point: float
-
-
-@dataclass(frozen=True)
-class SequenceLengthTiming:
-    """Figure 5: forward and backward through one layer."""
-
-    lengths: tuple[int, ...]
-    repeats: int
-    batch_size: int
-    inputs: int
-    neurons: int
-    seconds_per_point: float
-
-
-@dataclass(frozen=True)
-class TimingExperiment:
-    """The timing study."""
-
-    epoch: EpochTiming
-    sequence_length: SequenceLengthTiming
-
-
-@dataclass(frozen=True)
-class Experiments:
-    """The paper's experiments."""
-
-    accuracy: AccuracyExperiment
-    regularization: RegularizationExperiment
-    loss_mode: LossModeExperiment
-    robustness: RobustnessExperiment
-    timing: TimingExperiment
 
 
 @dataclass(frozen=True)
@@ -249,7 +155,7 @@ def to_mapping(settings: Settings) -> dict[str, Any]:
 
 
 INHERITED = ("network", "training")  # what an experiment takes from the whole, key by key
-_INHERITING = ("accuracy", "regularization", "loss_mode")
+_INHERITING = ("accuracy", "regularization", "loss_mode", "comparison")
 
 
 def _inherit(config: Mapping[str, Any], experiment: Any) -> Any:

@@ -20,9 +20,11 @@ DESCRIPTION = ("data/describe.py", "data/events.py", "data/spikes.py", "data/sta
 RECORDS = (
     "dataset_settings.py",
     "errors.py",
+    "experiment_settings.py",
     "files.py",
     "grid.py",
     "mapping.py",
+    "methods.py",
     "records.py",
     "settings.py",
 )
@@ -34,16 +36,15 @@ def below(folder: str) -> tuple[str, ...]:
 
 
 NETWORK = (
+    "accumulating.py",
     "compiled.py",
     "fused.py",
     "noise.py",
+    "methods.py",
     "network.py",
     "objective.py",
-    "neurons/__init__.py",
-    "neurons/integrator.py",
-    "neurons/lif.py",
-    "neurons/non_spiking.py",
-    "neurons/spsn.py",
+    "signals.py",
+    *below("neurons"),
     "data/batches.py",
     "threads.py",
     *below("kernels"),
@@ -66,6 +67,18 @@ TIMING = (
     "timing/study.py",
 )
 
+COMPARISON_TIMING = (
+    *NETWORK,
+    "optimizer.py",
+    "stack.py",
+    "memory.py",
+    "timing/measure.py",
+    "timing/method_step.py",
+    "timing/methods.py",
+    "timing/networks.py",
+    "timing/random_store.py",
+    "timing/remote.py",
+)
 
 def files(names: tuple[str, ...]) -> list[str]:
     """Paths of source files from the working folder, as the workflow takes them."""

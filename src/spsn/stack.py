@@ -87,7 +87,9 @@ def train_step(stack: Stack, batch: Batch, epoch: int, step: int) -> tuple[Tenso
     settings = stack.runs[0]
     noise = SpikeNoise(stack.network.seeds, Purpose.TRAINING_SPIKES, epoch, step, stack.device)
     output = stack.network(batch, noise)
-    losses = objective(output.logits, batch.labels, output.rates, settings.rate_threshold)
+    losses = objective(
+        output.logits, batch.labels, output.rates, settings.rate_threshold, output.potentials, batch.lengths
+    )
     stack.optimizer.zero_grad(set_to_none=True)
     losses.sum().backward()
     stack.optimizer.step()

@@ -67,6 +67,7 @@ def train_block(settings: Settings, block: Block, data: Data, results: str | Pat
     threads.use(backend, settings.execution.threads)
     store = CheckpointStore(results)
     known = {"train_digest": data.train.digest, "test_digest": data.test.digest, "backend": backend}
+    known["steps"] = int(max(data.train.length.max(), data.test.length.max()))
     classes = len(data.train.classes)
     runs = [run_settings(settings, block, seed, classes=classes, **known) for seed in block.seeds]
     with store.lock(runs):

@@ -119,7 +119,7 @@ if SETTINGS.dataset == "synthetic-digits":
 
 
 for split in layout.SPLITS:
-    for step in STEPS[split]:
+    for step in sorted({*STEPS[split], *grid.comparison_steps(SETTINGS)}):
 
         rule:
             name:

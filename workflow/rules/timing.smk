@@ -4,6 +4,7 @@ accuracy_step = SETTINGS.experiments.accuracy.network.time_step
 timing_resources = {"gpu": all_gpus(), "mem_mb": 16000, "runtime": 720}
 timing_settings = to_mapping(SETTINGS)["experiments"]["timing"]
 accuracy_settings = to_mapping(SETTINGS)["experiments"]["accuracy"]
+comparison_settings = to_mapping(SETTINGS)["experiments"]["comparison"]
 
 
 rule time_epoch:
@@ -53,3 +54,27 @@ rule time_lengths:
         ),
     shell:
         "exec spsn time-lengths --settings {input.settings} --out {output} > {log} 2>&1"
+
+
+rule time_methods:
+    input:
+        settings=ancient(SETTINGS_FILE),
+        code=sources.files(sources.COMPARISON_TIMING),
+    output:
+        f"{RESULTS}/timing/methods.csv",
+    log:
+        f"{RESULTS}/logs/time_methods.log",
+    conda:
+        f"../../{ENVIRONMENT}"
+    threads: workflow.cores or 1
+    resources:
+        **timing_resources,
+    params:
+        identity=json.dumps(
+            [
+                *(comparison_settings[key] for key in ("timing", "network", "tau_final")),
+                SETTINGS.execution.threads,
+            ]
+        ),
+    shell:
+        "exec spsn time-methods --settings {input.settings} --out {output} > {log} 2>&1"

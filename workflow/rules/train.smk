@@ -1,7 +1,7 @@
 # One job trains one block and declares one record (and the weights) per run. Checkpoints are no outputs: they survive a failed
 # job, and the next one goes on from them. `ancient`: only the parameters of the block itself retrain it.
 
-for block in grid.blocks(SETTINGS):
+for block in grid.blocks(SETTINGS) + grid.comparison_blocks(SETTINGS):
 
     rule:
         name:

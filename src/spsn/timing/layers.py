@@ -37,8 +37,7 @@ def decays(network: NetworkSettings) -> tuple[float, float]:
 
 
 def _package(model: str, network: NetworkSettings) -> Neuron:
-    constants = network.tau_mem, network.tau_syn, network.time_step, network.threshold, network.lif_reset
-    return MODELS[model].make(*constants)
+    return MODELS[model].make(network)
 
 
 def _loop_lif(model: str, network: NetworkSettings) -> Neuron:
