@@ -1,7 +1,7 @@
 # make demo     everything on a small scale, from data to results/demo/report/report.pdf
 # make paper    the paper's own grid, to results/paper/report/report.pdf (a GPU is wanted)
 # make test     the tests
-# make peers    the LIF network in other libraries, in an environment of its own, against this package's
+# make peers    neurons against those of other libraries, in an environment of its own: results, then times
 # make gpu-check    what the GPU at hand reaches, to results/gpu-check/; a reduced form without one
 #
 # Each first makes .venv with all that is needed; a second call finds it there and installs nothing.
@@ -22,10 +22,11 @@ paper: tex setup
 
 test: setup
 	@tools/setup.sh tex || echo "Without TeX, the tests that typeset the report are skipped."
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 peers: setup
 	@tools/peers.sh
+	PYTHONPATH=src .venv-peers/bin/python -m pytest --confcutdir=tests/peers tests/peers || [ $$? = 5 ] # none is there
 	.venv/bin/python -m benchmarks.peers --output benchmarks/records/cpu-peers.json
 	.venv/bin/python -m benchmarks.peers --draw benchmarks/records/cpu-peers.json
 

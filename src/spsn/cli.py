@@ -151,6 +151,16 @@ def _timing_commands(of) -> None:
     c.add_argument("--settings", type=Path, required=True)
     c.add_argument("--out", type=Path, required=True)
 
+    c = _command(
+        of,
+        "time-methods",
+        commands.time_methods,
+        "measure a training step of the comparison's methods against sequence length",
+        follows=True,
+    )
+    c.add_argument("--settings", type=Path, required=True)
+    c.add_argument("--out", type=Path, required=True)
+
 
 def _report_commands(of) -> None:
     c = _command(of, "collect", commands.collect, "gather run records into one table")
@@ -173,6 +183,7 @@ def _report_commands(of) -> None:
     c.add_argument("--settings", type=Path, required=True)
     c.add_argument("--results", type=Path, required=True)
     c.add_argument("--source", type=Path, default=Path("paper/report.tex"))
+    c.add_argument("--with-comparison", action="store_true", help="with part II, the comparison of methods")
     c.add_argument("--out", type=Path, required=True)
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -193,28 +193,36 @@ def illustrate(options: Options) -> None:
 
 def time_epoch(options: Options) -> None:
     """Measure one epoch of every model."""
-    from spsn.devices import lease
-    from spsn.processes import keep_memory
-    from spsn.settings import load
-    from spsn.timing.study import epoch_study, write_rows
+    from spsn.timing.study import epoch_study
 
-    keep_memory()
-    configured = load(options.settings)
-    with lease(configured.execution.device) as device:
-        write_rows(epoch_study(configured, _store(options.train), device), options.out)
+    _time(options, lambda configured, device: epoch_study(configured, _store(options.train), device))
 
 
 def time_lengths(options: Options) -> None:
     """Measure one layer against sequence length."""
+    from spsn.timing.study import sequence_length_study
+
+    _time(options, sequence_length_study)
+
+
+def time_methods(options: Options) -> None:
+    """Measure a training step of the comparison's methods against sequence length."""
+    from spsn.timing.methods import method_study
+
+    _time(options, method_study)
+
+
+def _time(options: Options, study: Callable[..., Sequence]) -> None:
+    """Write the rows that `study(settings, device)` gives."""
     from spsn.devices import lease
     from spsn.processes import keep_memory
     from spsn.settings import load
-    from spsn.timing.study import sequence_length_study, write_rows
+    from spsn.timing.study import write_rows
 
     keep_memory()
     configured = load(options.settings)
     with lease(configured.execution.device) as device:
-        write_rows(sequence_length_study(configured, device), options.out)
+        write_rows(study(configured, device), options.out)
 
 
 def collect(options: Options) -> None:
@@ -241,9 +249,11 @@ def provenance(options: Options) -> None:
 
 
 def report(options: Options) -> None:
-    """Write the macros and typeset the report."""
+    """Write the macros and typeset the report, or the one with part II."""
     from spsn.replication.report import build_pdf, write_macros
+    from spsn.replication.typesetting import FULL_REPORT, REPORT
     from spsn.settings import load
 
-    write_macros(options.results, load(options.settings), options.results / "report" / "macros.tex")
-    build_pdf(options.results, options.source, options.out)
+    edition = FULL_REPORT if options.with_comparison else REPORT
+    write_macros(options.results, load(options.settings), options.results / edition.macros, edition)
+    build_pdf(options.results, options.source, options.out, edition)

@@ -72,6 +72,7 @@ COMPARISON_TIMING = (
     "optimizer.py",
     "stack.py",
     "memory.py",
+    "timing/apart.py",
     "timing/measure.py",
     "timing/method_step.py",
     "timing/methods.py",
@@ -79,6 +80,7 @@ COMPARISON_TIMING = (
     "timing/random_store.py",
     "timing/remote.py",
 )
+
 
 def files(names: tuple[str, ...]) -> list[str]:
     """Paths of source files from the working folder, as the workflow takes them."""

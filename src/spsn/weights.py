@@ -13,8 +13,8 @@ from spsn.data.shd import CHANNELS
 from spsn.errors import RecordError, SettingsError
 from spsn.evaluation import test
 from spsn.grid import RunSettings
+from spsn.methods import PAPER_MODELS
 from spsn.network import StackedNetwork
-from spsn.neurons import MODELS
 
 BATCH = 64  # samples, as in the paper
 
@@ -28,8 +28,8 @@ def evaluate_weights(
     Time constants are the paper's 20 ms, the step is the store's. A network with more classes than the data
     can be tested too: its further outputs are answers that are always wrong.
     """
-    if model not in MODELS:
-        raise SettingsError(f"there is no model {model!r}; known: {', '.join(MODELS)}")
+    if model not in PAPER_MODELS:
+        raise SettingsError(f"weights of {model!r} cannot be told by their shapes; {', '.join(PAPER_MODELS)} can")
     network = network_of(weights, model, store, batch_size)
     passes = [test(network, store, trial=trial) for trial in range(trials)]
     hits = [int((p.predictions[0] == store.label).sum()) for p in passes]

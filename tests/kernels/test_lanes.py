@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from spsn.kernels.cpu.lanes import above, clamp, exp, select, signs, store_patterns
+from spsn.kernels.cpu.lanes import above, at_least, clamp, exp, select, signs, store_patterns
 from spsn.kernels.cpu.simd import LANES, load, splat, store
 
 LIMIT = 80.0
@@ -24,7 +24,8 @@ def clamp_of(x, out):
 
 @numba.njit
 def masks_of(a, b, out):
-    out[0], out[1] = above(load(a, 0), load(b, 0)), signs(load(a, 0))
+    out[0], out[1] = above(load(a, 0), load(b, 0)), at_least(load(a, 0), load(b, 0))
+    out[2] = signs(load(a, 0))
 
 
 @numba.njit
@@ -76,10 +77,10 @@ def test_clamp_keeps_what_is_not_a_number():
 def test_a_comparison_gives_a_bit_a_lane_and_none_for_nan():
     a = np.array([1, -1, 0.0, -0.0, np.nan, np.inf, -np.inf, 2, 3, -3, 1, 1, 1, 1, 1, -7], np.float32)
     b = np.array([0, 0, -0.0, 0.0, 0, np.inf, 0, np.nan, 2, 2, 2, 2, 2, 1, 0, -8], np.float32)
-    out = np.zeros(2, np.uint16)
+    out = np.zeros(3, np.uint16)
     masks_of(a, b, out)
-    assert [out[0] >> n & 1 for n in range(16)] == (a > b).tolist()
-    assert [out[1] >> n & 1 for n in range(16)] == np.signbit(a).tolist()
+    for mask, expected in zip(out, (a > b, a >= b, np.signbit(a)), strict=True):
+        assert [mask >> n & 1 for n in range(16)] == expected.tolist()
 
 
 def test_a_mask_selects_lane_by_lane():

@@ -20,6 +20,7 @@ from spsn.data.events import EventStore
 from spsn.data.shd import CHANNELS
 from spsn.errors import SpsnError
 from spsn.grid import RunSettings
+from spsn.methods import PAPER_MODELS
 from spsn.settings import Augmentation
 from spsn.threads import use
 from spsn.timing.measure import Function
@@ -27,7 +28,7 @@ from spsn.timing.networks import TRAINERS
 from spsn.timing.random_store import check_steps, even_store
 from spsn.timing.worker import Subject
 
-MODELS = ("lif", "spsn-sb", "spsn-gs", "non-spiking")
+MODELS = PAPER_MODELS
 BACKENDS = {"baseline": "paper", "unbind": "unbind", "torch": "torch", "fused": "fused"}
 SMALL = 2, 8  # samples and steps of the step that comes before all
 STEP = f"{__name__}:step_subject"  # what a contestant names

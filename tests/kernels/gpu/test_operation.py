@@ -6,17 +6,21 @@ import pytest
 import torch
 from fused import assert_close, batch_of, decided, fused_network, gradients, noise_of, spike_totals
 from support import small_run
+from torch.nn.functional import pad
 
 from spsn.data.batches import Batch
 from spsn.fused import Fused
-from spsn.kernels.gpu.engine import stored_on
+from spsn.kernels.cpu.engine import NoiseAddress
+from spsn.kernels.gpu.engine import Inputs, stored_on
 from spsn.network import StackedNetwork
+from spsn.noise import Purpose
 from spsn.objective import objective
 from spsn.optimizer import Adamax
 
 TOLERANCE = 1.5e-3  # of gradients: slopes are kept in float16
-# The model, steps of each run, samples, neurons of a hidden layer, hidden layers, loss mode. The interpreter
-# takes seconds for layer 1's gradient of a run, whatever the rest is.
+few = pytest.mark.usefixtures("few_channels")
+# The model, steps of each run, samples, neurons of a hidden layer, hidden layers, loss mode. The first has all
+# channels.
 CASES = [
     ({"model": "lif"}, (33,), 2, 20, 2, "max"),
     ({"model": "lif", "lif_reset": "paper"}, (34,), 1, 5, 3, "mean"),
@@ -34,7 +38,9 @@ def on_gpu(network: StackedNetwork, batch: Batch, device: torch.device) -> tuple
 
 
 @pytest.mark.parametrize(("model", "lengths", "samples", "size", "layers", "mode"), CASES)
-def test_the_stack_is_the_plain_one(device, model, lengths, samples, size, layers, mode):
+def test_the_stack_is_the_plain_one(request, device, model, lengths, samples, size, layers, mode):
+    if mode != "max":
+        request.getfixturevalue("few_channels")
     settings = small_run(
         **model, hidden_size=size, hidden_layers=layers, classes=5, time_step=0.001, threshold=0.1,
         loss_mode=mode, rate_threshold=0.01,
@@ -68,12 +74,36 @@ def passed(device: torch.device, lengths=(9, 4), seeds=(4, 0), runs=slice(None),
     return output.logits.detach(), torch.autograd.grad(loss, list(network.parameters()))
 
 
+@few
 def test_two_passes_give_the_same_bits(device):
     (logits, grads), (again, grads_again) = (passed(device, runs=slice(1)) for _ in range(2))
     assert torch.equal(logits, again)
     assert all(torch.equal(a, b) for a, b in zip(grads, grads_again, strict=True))
 
 
+@few
+@pytest.mark.parametrize("model", ["spsn-sb", "non-spiking"])
+def test_room_for_more_steps_changes_no_bit(device, model):
+    """Runs live in their own steps, however many rows there are."""
+    batch = batch_of((34, 9), 2, augmented=True)
+    settings = small_run(model=model, classes=5, hidden_size=20, hidden_layers=2, rate_threshold=0.01)
+    network, moved = on_gpu(fused_network(settings, (4, 0)), batch, device)
+    fused = network._fused
+    made = fused._coefficients(network, batch.lengths, 34)
+    inputs = fused.engine.inputs(moved, *made, NoiseAddress((4, 0), Purpose.TRAINING_SPIKES, 3, 2))
+    wider = replace(
+        inputs, draws=replace(inputs.draws, steps=96), coefficients=pad(inputs.coefficients, (0, 62), value=7.0)
+    )
+
+    def results(of: Inputs) -> list[torch.Tensor]:
+        logits, rates, _ = fused.on_gpu(network, of)
+        loss = objective(logits, moved.labels, rates, settings.rate_threshold).sum()
+        return [logits, *rates, *torch.autograd.grad(loss, list(network.parameters()))]
+
+    assert all(torch.equal(a, b) for a, b in zip(results(inputs), results(wider), strict=True))
+
+
+@few
 def test_hidden_layers_of_a_run_do_not_know_its_stack(device):
     """Their weights' gradients differ by the readout's rounding alone, which is torch's."""
     _, together = passed(device, model="lif")
@@ -82,6 +112,7 @@ def test_hidden_layers_of_a_run_do_not_know_its_stack(device):
         assert_close(ours[1:].cpu(), own.cpu().double(), 1e-5)
 
 
+@few
 def test_a_step_lowers_the_loss(device):
     """Forward, backward and Adamax, all by kernels; the passes without gradients before and after it agree
     with the one that had them.

@@ -21,14 +21,18 @@ from spsn.kernels.cpu.simd import (
 )
 
 
-@intrinsic
-def above(typingctx, a, b):
-    """The mask of the lanes in which a > b."""
+def _comparison(symbol: str):
+    def compare(typingctx, a, b):
+        def codegen(context, builder, signature, arguments):
+            return builder.bitcast(builder.fcmp_ordered(symbol, *arguments), ir.IntType(LANES))
 
-    def codegen(context, builder, signature, arguments):
-        return builder.bitcast(builder.fcmp_ordered(">", *arguments), ir.IntType(LANES))
+        return types.uint16(a, b), codegen
 
-    return types.uint16(a, b), codegen
+    return intrinsic(compare)
+
+
+above = _comparison(">")  # the mask of the lanes in which a > b
+at_least = _comparison(">=")  # and a >= b; neither holds of what is not a number
 
 
 def _lanes_of(builder, mask):

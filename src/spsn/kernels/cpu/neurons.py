@@ -31,19 +31,19 @@ SHARES = 4  # of the samples, for each thread: few calls, and nobody waits long 
 
 def integrate(x: Tensor, alpha: float, beta: float) -> Tensor:
     """Membrane potential of a leaky integrator, u = h * x (`spsn.neurons.integrator`)."""
-    return _apply(_Integrate, x, Neuron(-1, alpha, beta, 0.0))
+    return applied(_Integrate, x, Neuron(-1, alpha, beta, 0.0))
 
 
 def bernoulli_spikes(x: Tensor, alpha: float, beta: float, address: NoiseAddress, layer: int = 0) -> Tensor:
     """SPSN-SB: spikes (0 or 1) of the pre-activation x. The noise is that of the first seed of `address`:
     element b N + n for sample b, counted through all leading dimensions, and neuron n.
     """
-    return _apply(_Fire, x, Neuron(SPSN_SB, alpha, beta, 0.0), address, layer)
+    return applied(_Fire, x, Neuron(SPSN_SB, alpha, beta, 0.0), address, layer)
 
 
 def gumbel_spikes(x: Tensor, alpha: float, beta: float, address: NoiseAddress, layer: int = 0) -> Tensor:
     """SPSN-GS at temperature 1; see `bernoulli_spikes`."""
-    return _apply(_Fire, x, Neuron(SPSN_GS, alpha, beta, 0.0), address, layer)
+    return applied(_Fire, x, Neuron(SPSN_GS, alpha, beta, 0.0), address, layer)
 
 
 def lif(
@@ -54,11 +54,14 @@ def lif(
     reset: Literal["code", "paper"] = "code",
 ) -> Tensor:
     """LIF: spikes (0 or 1) of the pre-activation x (`spsn.neurons.lif`)."""
-    return _apply(_Fire, x, Neuron(kind_of("lif", reset), alpha, beta, threshold), NoiseAddress((0,)), 0)
+    return applied(_Fire, x, Neuron(kind_of("lif", reset), alpha, beta, threshold), NoiseAddress((0,)), 0)
 
 
-def _apply(operation: type[torch.autograd.Function], x: Tensor, *constants) -> Tensor:
-    """Raises ValueError for what the kernels cannot take."""
+def applied(operation: type[torch.autograd.Function], x: Tensor, *constants) -> Tensor:
+    """operation.apply(x as (B, T, N) with N whole vectors, N as it was, *constants), in the shape of x.
+
+    Raises ValueError for what the kernels cannot take.
+    """
     if x.dim() < 2 or x.numel() == 0:
         raise ValueError(
             f"the fused neurons take tensors (..., T, N) that are not empty, not {tuple(x.shape)}"
