@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes .venv-peers, the environment of the libraries that benchmarks/peers.py compares with: the project's
-# torch (its build for CPUs) and the packages of benchmarks/requirements-peers.txt. Does nothing where it is
-# there already. A library that cannot be installed is said so and left out; the benchmark records its absence.
+# Makes .venv-peers, the environment of the libraries that tests/peers and benchmarks/peers.py compare with: the
+# project's torch (its build for CPUs) and the packages of benchmarks/requirements-peers.txt. Does nothing where
+# it is there already. A library that cannot be installed is said so and left out; its tests are skipped, and
+# the benchmark records its absence.
 #
 # PYTHON=/path/to/python   the interpreter to make it with; without it, the project's (.venv) or python3
 # PEERS=/path/to/folder    another place than .venv-peers

@@ -1,9 +1,12 @@
-"""The page of a record: what was measured, a table, the picture, what differs between the libraries."""
+"""The page of a record: what was measured, a table, the picture, what differs between the libraries, and what
+they agree on once they are set alike (`tests/peers`).
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.peer_networks.agreement import agreement
 from benchmarks.peer_networks.inputs import CHANNELS, TAU
 from benchmarks.peer_networks.picture import write_picture
 from benchmarks.peer_networks.rounds import SLOW
@@ -50,6 +53,7 @@ tensor for each step, so that its time grows with the square of T. `paper`, nors
 such forms; `unbind`, `lif_feed_forward_integral` and the layer called step by step do the same without
 slices.
 
+{agreement}
 ## Versions
 
 {versions}
@@ -85,6 +89,7 @@ def page(record: Mapping[str, Any]) -> str:
         times=_times(points, lengths),
         missing=_missing(points),
         dynamics=_dynamics(longest),
+        agreement=agreement(),
         longest=lengths[-1],
         versions=_versions(record),
         commit=record["git_commit"],
