@@ -9,6 +9,7 @@ left out is said:
                the torch backend beside (`spsn.timing.stacks`; random data of SHD's size: `shd_like`)
     baseline   the paper's way of computing on the same card, a few steps, extrapolated
     epoch      whole epochs, to hold the scaled figures against
+    graphs     whole epochs whose steps are replayed as CUDA graphs, or led by the host: stacks of 1 and 10
     tests      the tests that need a GPU, where pytest is installed
     lengths    Figure 5 to T = 1,000,000 (`spsn.timing.sequence_length`)
     kernels    the kernels of a step and the fraction of their floor (`spsn.timing.gpu_floor`)

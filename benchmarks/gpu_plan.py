@@ -18,11 +18,12 @@ from spsn.timing.layers import LAYERS
 from spsn.timing.sequence_length import DENSITY, measure_lengths
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ("stack", "baseline", "epoch", "tests", "lengths", "ceilings", "kernels")
+NAMES = ("stack", "baseline", "epoch", "graphs", "tests", "lengths", "ceilings", "kernels")
 TESTS = ("tests/test_cuda.py", "tests/kernels/gpu")
 SHARE_OF_TESTS = 0.2  # of the minutes
 FIRST = 180.0  # seconds that a stack may take: the first one makes the data and compiles
 STACKS = (10, 1, 40, 80)  # runs
+GRAPHED = (1, 10)  # runs of the stacks that are trained with CUDA graphs and without
 TINY = {"samples": 24, "shorter": 20.0}  # data without a GPU: T of about 50
 TOLD = 4000  # characters of the tests' output that are kept
 Settings = dict[str, Any]
@@ -61,6 +62,7 @@ def plan(options: argparse.Namespace, device: str) -> list[Part]:
     parts += [_baseline(m, True, shared) for m in first]
     parts += [_epoch(m, 10, shared) for m in first[:1]]
     parts += [_stack(m, 1, True, shared) for m in first[:1]]
+    parts += [_graphs(m, runs, on, shared) for m in first[:1] for runs in GRAPHED for on in (True, False)]
     parts += [_lengths(device, 64, (100, 1000, 3000, 10_000), 2, 15.0, 130.0, options)]
     parts += [_tests(60 * options.minutes)]
     parts += [_ceilings(device), *(_kernels(m, shared) for m in first)]
@@ -85,6 +87,7 @@ def _reduced(models: list[str], shared: Settings) -> list[Part]:
     parts += [_stack(m, 2, False, tiny | few) for m in models[:1]]
     parts += [_baseline(m, True, tiny | {"warmup": 1, "steps": 1}) for m in models]
     parts += [_epoch(m, 2, tiny) for m in models[:1]]
+    parts += [_graphs(models[0], 1, False, tiny)]
     parts += [_stack(m, 2, True, tiny | few, "torch") for m in models[:1]]
     settings = {"device": shared["device"], "threads": shared["threads"], "inputs": 16, "neurons": 16}
     study = {"batch_size": 2, "lengths": [50, 100], "repeats": 1, "seconds_per_point": 5.0}
@@ -123,6 +126,13 @@ def _epoch(model: str, runs: int, shared: Settings) -> Part:
     title = f"{model} fused, {runs} runs, augmented, whole epochs"
     settings = about | shared
     return Part("epoch", title, "spsn.timing.stacks:whole_epochs", settings, about, 10.0, 90.0)
+
+
+def _graphs(model: str, runs: int, graphs: bool, shared: Settings) -> Part:
+    about = {"model": model, "backend": "fused", "runs": runs, "augmented": True, "graphs": graphs}
+    how = "replayed as CUDA graphs" if graphs else "led by the host"
+    title = f"{model} fused, {runs} run{'s' if runs > 1 else ''}, augmented, steps {how}"
+    return Part("graphs", title, "benchmarks.gpu_graphs:graph_epochs", about | shared, about, 15.0, 90.0)
 
 
 def _condition(augmented: bool) -> str:

@@ -99,7 +99,7 @@ def _whole(points: Sequence[Point]) -> str:
     rows = [
         (p["title"], digits(1e3 * p["seconds_per_run_epoch"]))
         for p in points
-        if p["part"] == "epoch" and _measured(p)
+        if p["part"] in ("epoch", "graphs") and _measured(p)
     ]
     return table(("whole epochs", "ms of a run's epoch"), rows) if rows else ""
 
@@ -159,6 +159,7 @@ def _failed(points: Sequence[Point]) -> str:
     rows = [(p["title"], said(p)) for p in points if p["status"] != MEASURED]
     rows += [(p["title"], f"first: {p['first_failed']}") for p in points if "first_failed" in p]
     rows += [(p["title"], "a loss was not finite") for p in points if p.get("finite") is False]
+    rows += [(p["title"], warning) for p in points for warning in p.get("warnings", ())]
     return table(("not as it should be", "why"), rows) if rows else ""
 
 

@@ -47,7 +47,7 @@ def store_of(pictures: Sequence[np.ndarray]) -> EventStore:
 def picture(steps: int, seed: int, per_step: float = 50.0) -> np.ndarray:
     """Random counts (steps, 700), some cells above 1; the last step is not empty."""
     counts = np.random.default_rng(seed).poisson(per_step / CHANNELS, (steps, CHANNELS))
-    counts[-1, 350] += 2
+    counts[-1, CHANNELS // 2] += 2
     return counts
 
 
@@ -64,7 +64,10 @@ def batch_of(lengths: Sequence[int], samples: int, augmented: bool = False, seed
     if samples > 2:
         pictures[samples - 1] = SILENT
     numbers = np.arange(len(pictures)).reshape(len(lengths), samples)
-    drawn = (np.rint(rng.uniform(-70, 70, numbers.shape)), rng.uniform(0.7, 1.3, numbers.shape))
+    drawn = (
+        np.rint(rng.uniform(-CHANNELS / 10, CHANNELS / 10, numbers.shape)),
+        rng.uniform(0.7, 1.3, numbers.shape),
+    )
     batches = Batches(store_of(pictures), samples, tuple(range(len(lengths))))
     return batches.gather(numbers, *drawn) if augmented else batches.gather(numbers)
 

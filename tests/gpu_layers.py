@@ -44,8 +44,8 @@ def _fire(of: Pass, layer: int, run: int, x: Tensor) -> tuple[Tensor, Tensor, Te
     if kind in (LIF_CODE, LIF_PAPER):
         s, u = autograd_lif(x, alpha, beta, threshold, "code" if kind == LIF_CODE else "paper")
         return s, surrogate(u - threshold), u - threshold
-    seed, shape = int(of.seeds[run]) % 2**32, tuple(x.shape)
-    address = {"epoch": of.epoch, "step": of.step, "layer": layer}
+    (step, epoch), seed, shape = of.moment.tolist(), int(of.seeds[run]) % 2**32, tuple(x.shape)
+    address = {"epoch": epoch, "step": step, "layer": layer}
     r = torch.from_numpy(uniforms(seed, Purpose(of.purpose), shape, **address)).double()
     u = recurrence(x, alpha, beta)
     if kind == SPSN_SB:
@@ -61,7 +61,7 @@ def pass_of(kind: str, size: int, lengths, device, step: int = 0, precision: str
     return Pass(
         Neuron(KINDS[kind], ALPHA, BETA, THRESHOLD), size,
         torch.tensor(lengths, dtype=torch.int32, device=device), torch.tensor(seeds, device=device),
-        int(Purpose.TRAINING_SPIKES), step, 7, precision,
+        torch.tensor([step, 7], device=device), int(Purpose.TRAINING_SPIKES), precision,
     )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """What a GPU does against the CPU: noise, layers, training, checkpoints, the test pass, the inner ear."""
 
+import copy
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +10,7 @@ import torch
 from support import paper_run
 
 from spsn import evaluation, noise, training
-from spsn.checkpoints import CheckpointStore, weights_digest
+from spsn.checkpoints import Checkpoint, CheckpointStore, weights_digest
 from spsn.data.batches import Batch, Batches
 from spsn.data.events import EventStore
 from spsn.data.shd import CHANNELS, SpikeFile
@@ -19,6 +21,7 @@ from spsn.network import SpikeNoise, StackedNetwork, event_sum
 from spsn.noise import Purpose
 from spsn.objective import objective
 from spsn.records import read_record
+from spsn.resident import SWITCH
 from spsn.stack import Stack, train_epoch, train_step
 
 pytestmark = pytest.mark.gpu
@@ -206,6 +209,111 @@ def test_going_on_from_a_checkpoint_changes_no_bit(device, deterministic, store,
         assert second.histories[i].train_loss == whole.histories[i].train_loss
         assert second.histories[i].train_accuracy == whole.histories[i].train_accuracy
     assert weights_digest(whole.network.run_state(0)) != weights_digest(first.network.run_state(0))
+
+
+# --- steps as CUDA graphs --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def epochs(device, deterministic, store, monkeypatch):
+    """Trains three runs of different lengths for some epochs of two whole batches and a smaller one."""
+    pytest.importorskip("triton")
+
+    def train(count: int, graphs: bool = True, stack: Stack | None = None, **changes) -> Stack:
+        monkeypatch.setenv(SWITCH, "1" if graphs else "0")
+        runs = [replace(run, shift=0.1, scale=0.3, backend="fused", **changes) for run in RUNS]
+        stack, batches = stack or Stack.begin(runs, device), Batches(store, 3, SEEDS)
+        for _ in range(count):
+            train_epoch(stack, batches)
+        return stack
+
+    return train
+
+
+def assert_same_bits(ours: Stack, judge: Stack) -> None:
+    for run in range(len(judge.runs)):
+        own, other = ours.checkpoint(run), judge.checkpoint(run)
+        assert own.tensors.keys() == other.tensors.keys()
+        assert all(torch.equal(own.tensors[name], other.tensors[name]) for name in own.tensors)
+        assert own.history.train_loss == other.history.train_loss
+        assert own.history.train_accuracy == other.history.train_accuracy
+
+
+@pytest.mark.parametrize("theta", [None, 0.01])
+@pytest.mark.parametrize("model", PAPER_MODELS)
+def test_graphs_change_no_bit(epochs, caplog, model, theta):
+    """Four epochs by one graph for each size of a batch, against as many steps that the host leads."""
+    ours = epochs(4, model=model, rate_threshold=theta)
+    assert len(ours.network._fused.resident.graphs) == 2 and not caplog.records
+    judge = epochs(4, graphs=False, model=model, rate_threshold=theta)
+    assert judge.network._fused.resident is None
+    assert_same_bits(ours, judge)
+    assert len(set(ours.histories[0].train_loss)) == 4
+
+
+def test_going_on_from_a_checkpoint_with_graphs_changes_no_bit(epochs, device):
+    """Between replays; in the same stack, whose graphs are of no use then, and in another one."""
+    judge, ours = epochs(6, graphs=False), epochs(3)
+    kept = [copied(ours.checkpoint(run)) for run in range(len(SEEDS))]
+    for stack in (Stack.begin(ours.runs, device), ours):
+        stack.restore([copied(checkpoint) for checkpoint in kept])
+        assert_same_bits(epochs(3, stack=stack), judge)
+
+
+def copied(checkpoint: Checkpoint) -> Checkpoint:
+    tensors = {name: tensor.clone() for name, tensor in checkpoint.tensors.items()}
+    return Checkpoint(tensors, copy.deepcopy(checkpoint.history))
+
+
+def test_graphs_that_were_let_go_of_give_their_memory_back(epochs, device):
+    stack = epochs(3)
+    graphs = weakref.ref(stack.network._fused.resident)
+    held = torch.cuda.memory_reserved(device)
+    stack.network.release()
+    release()
+    assert graphs() is None and torch.cuda.memory_reserved(device) < held
+    assert_same_bits(epochs(2, stack=stack), epochs(5, graphs=False))
+
+
+def test_a_step_that_cannot_be_captured_is_called_with_the_same_bits(epochs, device, caplog, monkeypatch):
+    """A true failure: the host asks for a number in the middle of a capture. All else works after it."""
+    from spsn.kernels.gpu.feed import Feed
+
+    finish, asked = Feed.finish, []
+
+    def asking(self, losses, hits) -> None:
+        if torch.cuda.is_current_stream_capturing():
+            asked.append(1)
+            losses.tolist()
+        finish(self, losses, hits)
+
+    monkeypatch.setattr(Feed, "finish", asking)
+    current = torch.cuda.current_stream(device)
+    ours = epochs(4)
+    assert len(asked) == 1 and torch.cuda.current_stream(device) == current
+    assert len([r for r in caplog.records if "could not be captured as a CUDA graph" in r.message]) == 1
+    assert not ours.network._fused.stepwise
+    assert_same_bits(ours, epochs(4, graphs=False))
+
+
+def test_a_stack_whose_capture_lacks_memory_is_halved(device, store, settings, tmp_path, monkeypatch):
+    pytest.importorskip("triton")
+    from spsn.kernels.gpu.graphs import CudaRecorder
+
+    capture, asked = CudaRecorder.__call__, []
+
+    def lacking(self, step):
+        asked.append(1)
+        if len(asked) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return capture(self, step)
+
+    monkeypatch.setattr(CudaRecorder, "__call__", lacking)
+    runs = [replace(run, backend="fused", epochs=3) for run in RUNS]
+    kept, stack = CheckpointStore(tmp_path), Stack.begin(runs, device)
+    assert training._train_or_halve(stack, settings, training.Data(store, store), kept) == []
+    assert {read_record(kept.emit(run)).execution.stack_size for run in runs} == {1, 2}
+    assert len(asked) == 3  # and one graph for each half, whose batches are all whole
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -90,6 +90,41 @@ def test_what_it_cannot_take_is_refused(parameter):
         Adamax(parameters((3,))).zero_grad(set_to_none=False)
 
 
+def test_the_rates_of_steps_to_come_are_those_of_the_steps():
+    """Counted elsewhere or made here; refused where the parameters are not of one age."""
+    made, counted = Adamax(parameters((3,), (2,)), betas=(0.8, 0.99)), Adamax(parameters((3,), (2,)))
+    train(made, range(2))
+    assert made.rates(3) == [0.002 / (1 - 0.8**steps) for steps in (3, 4, 5)]
+    counted.count(2)
+    assert [s["step"].item() for s in counted.state.values()] == [2.0, 2.0]
+    assert all(not m.any() and not v.any() and m.shape == p.shape for p, m, v in counted.begun())
+    counted.parameters[0].grad = torch.ones(3)
+    counted.step()
+    with pytest.raises(ValueError, match=r"different numbers of steps: \[2.0, 3.0\]"):
+        counted.rates(1)
+
+
+def test_where_everything_lies_on_a_gpu_steps_have_the_same_bits():
+    """The rate is found by the number of the step; gradients may lie in any order in memory."""
+    gpu = pytest.importorskip("spsn.kernels.gpu.adamax")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    shapes = (3, 5, 7), (1,), (2, 40, 16)
+    led, alone = ([p.detach().to(device) for p in parameters(*shapes)] for _ in range(2))
+    states = [[(torch.zeros_like(p), torch.zeros_like(p)) for p in of] for of in (led, alone)]
+    arrays = [(p, *state) for p, state in zip(alone, states[1], strict=True)]
+    update, moment = gpu.Update(arrays, 0.9, 0.999, 1e-8), torch.tensor([0, 77], device=device)
+    rates = torch.tensor([0.1, 0.05, 1e-7], device=device)
+    for step in range(3):
+        drawn = [gradient(p, step).to(device) for p in led]
+        once = [(p, g, *state) for p, g, state in zip(led, drawn, states[0], strict=True)]
+        gpu.update(once, [rates[step].item()] * len(led), 0.9, 0.999, 1e-8)
+        turned = [g.transpose(0, -1).contiguous().transpose(0, -1) for g in drawn]
+        update(turned, rates, moment)
+        moment[0] += 1
+    for ours, judge in zip([*alone, *sum(states[1], ())], [*led, *sum(states[0], ())], strict=True):
+        assert torch.equal(ours, judge)
+
+
 def test_on_a_gpu_it_is_the_same():
     """One launch for tensors of different sizes, interpreted where there is no GPU."""
     gpu = pytest.importorskip("spsn.kernels.gpu.adamax")

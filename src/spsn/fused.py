@@ -17,7 +17,11 @@ from spsn.kernels.cpu.engine import NoiseAddress
 from spsn.neurons.integrator import decay
 
 if TYPE_CHECKING:
+    from spsn.kernels.gpu.engine import Inputs
     from spsn.network import StackedNetwork
+    from spsn.resident import Resident
+
+KEPT_MEANS = 1024  # lengths whose coefficients are kept
 
 
 class Fused:
@@ -34,6 +38,9 @@ class Fused:
             )
         self.device = device
         self.for_gpu = device.type == "cuda" if for_gpu is None else for_gpu
+        self._means: dict[int, tuple[np.ndarray, np.float32]] = {}
+        self.resident: Resident | None = None  # made by the first epoch that is trained on a GPU
+        self.stepwise = False  # whether that failed
         shape = shape_of(network)
         if self.for_gpu:
             from spsn.kernels.gpu.engine import Engine
@@ -50,44 +57,67 @@ class Fused:
         """Logits (S, B, C), every hidden layer's rates (S, N), and the readout's potential (S, B, T, C) where
         the objective looks at every step.
         """
-        coefficients = self._coefficients(network, batch.lengths, batch.shape[2])
-        parameters = [p for pair in zip(network.weights, network.biases, strict=True) for p in pair]
-        compute = self._on_gpu if self.for_gpu else self._on_cpu
-        (logits, potentials), rates = compute(network, batch, coefficients, address, parameters)
-        return logits, list(rates.unbind(1)), potentials
+        coefficients, totals = self._coefficients(network, batch.lengths, batch.shape[2])
+        if self.for_gpu:
+            return self.on_gpu(network, self.engine.inputs(batch, coefficients, totals, address))
+        return self._on_cpu(network, batch, coefficients, totals, address)
 
-    def _on_cpu(self, network, batch, coefficients, address, parameters) -> tuple[tuple, Tensor]:
+    def _on_cpu(
+        self, network, batch, coefficients, totals, address
+    ) -> tuple[Tensor, list[Tensor], Tensor | None]:
         from spsn.kernels.cpu.operation import run_layers
 
         shape = self.engine.shape
-        given = parameters[: 2 * (shape.layers + shape.over_time)]
+        given = _parameters(network)[: 2 * (shape.layers + shape.over_time)]
         averaged, potentials, rates = run_layers(self.engine, batch, coefficients, address, given)
         if shape.over_time:
-            return network.read_potential(potentials, batch.lengths), rates
-        return (network.read_average(averaged, self._total(coefficients)), None), rates
+            logits, read = network.read_potential(potentials, batch.lengths)
+        else:
+            logits, read = network.read_average(averaged, torch.from_numpy(totals)[:, None, None]), None
+        return logits, list(rates.unbind(1)), read
 
-    def _on_gpu(self, network, batch, coefficients, address, parameters) -> tuple[tuple, Tensor]:
+    def on_gpu(
+        self, network: "StackedNetwork", inputs: "Inputs"
+    ) -> tuple[Tensor, list[Tensor], Tensor | None]:
+        """The same as a call, from what a GPU's engine takes; nothing of it passes the host."""
         from spsn.kernels.gpu.operation import run_layers
 
         shape = self.engine.shape
-        given = parameters[: 2 * shape.layers]
-        averaged, signal, rates = run_layers(self.engine, batch, coefficients, address, given)
+        averaged, signal, rates = run_layers(self.engine, inputs, _parameters(network)[: 2 * shape.layers])
         if shape.over_time:
-            return network.read(signal, batch.lengths), rates
-        return (network.read_average(averaged, self._total(coefficients)), None), rates
+            logits, read = network.read(signal, inputs.own)
+        else:
+            logits, read = network.read_average(averaged, inputs.totals), None
+        return logits, list(rates.unbind(1)), read
 
-    def _total(self, coefficients: np.ndarray) -> Tensor:
-        """sum_t c[t] of each run, (S, 1, 1)."""
-        total = coefficients.sum(axis=1, dtype=np.float64).astype(np.float32)
-        return torch.from_numpy(total)[:, None, None].to(self.device, non_blocking=True)
+    def mean(self, network: "StackedNetwork", own: int) -> tuple[np.ndarray, np.float32]:
+        """c[t] of the readout that is averaged over `own` steps, float32 (own,), and their sum."""
+        if own not in self._means:
+            if len(self._means) >= KEPT_MEANS:
+                self._means.clear()
+            c = network.mean_coefficients(own).astype(np.float32)
+            self._means[own] = c, np.float32(c.sum(dtype=np.float64))
+        return self._means[own]
 
-    @staticmethod
-    def _coefficients(network: "StackedNetwork", lengths: Sequence[int], steps: int) -> np.ndarray:
-        """c[t] of the averaged readout by each run's own steps, float32 (S, T)."""
-        coefficients = np.zeros((len(lengths), steps), np.float32)
+    def _coefficients(
+        self, network: "StackedNetwork", lengths: Sequence[int], steps: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """c[t] by each run's own steps (S, T), and their sums (S,); float32."""
+        coefficients, totals = np.zeros((len(lengths), steps), np.float32), np.empty(len(lengths), np.float32)
         for run, own in enumerate(lengths):
-            coefficients[run, :own] = network.mean_coefficients(own)
-        return coefficients
+            coefficients[run, :own], totals[run] = self.mean(network, own)
+        return coefficients, totals
+
+
+def fused_of(network: "StackedNetwork") -> Fused:
+    """The network's kernels, made where it has none on its device."""
+    if network._fused is None or network._fused.device != network.device:
+        network._fused = Fused(network)
+    return network._fused
+
+
+def _parameters(network: "StackedNetwork") -> list[Tensor]:
+    return [p for pair in zip(network.weights, network.biases, strict=True) for p in pair]
 
 
 def shape_of(network: "StackedNetwork") -> Shape:

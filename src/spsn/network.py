@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from spsn import accumulating, noise
 from spsn.data.batches import Batch
 from spsn.data.shd import CHANNELS
-from spsn.fused import Fused
+from spsn.fused import Fused, fused_of
 from spsn.grid import RunSettings
 from spsn.kernels.cpu.engine import NoiseAddress
 from spsn.methods import TRAITS
@@ -95,9 +95,7 @@ class StackedNetwork(nn.Module):
         """The same by the fused kernels."""
         if self.kind.stochastic and not isinstance(noise, SpikeNoise):
             raise ValueError("the fused kernels draw their noise themselves: give a SpikeNoise")
-        if self._fused is None or self._fused.device != self.device:
-            self._fused = Fused(self)
-        return Output(*self._fused(self, batch, _address(noise, self.seeds)))
+        return Output(*fused_of(self)(self, batch, _address(noise, self.seeds)))
 
     def _fire(
         self, layer: int, x: Tensor, noise: Noise | None, lengths: tuple[int, ...], alive: Tensor | None

@@ -47,22 +47,48 @@ class Adamax:
         if not moved:
             return
         beta1, beta2 = self.betas
-        rates = []
-        for parameter in moved:
-            steps = self._advance(parameter)
-            rates.append(self.lr / (1 - beta1**steps))
+        rates = [self._rate(self._advance(parameter)) for parameter in moved]
         arrays = [(p, p.grad.contiguous(), self.state[p]["exp_avg"], self.state[p]["exp_inf"]) for p in moved]
         update = _kernel(moved[0].device)
         update(arrays, rates, beta1, beta2, self.eps)
 
+    def begun(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Every parameter with its m and v, which are 0 where it has made no step."""
+        states = [self._begun(parameter) for parameter in self.parameters]
+        return [(p, s["exp_avg"], s["exp_inf"]) for p, s in zip(self.parameters, states, strict=True)]
+
+    def rates(self, steps: int) -> list[float]:
+        """lr / (1 - b1^t) of so many steps to come, for all parameters alike.
+
+        Raises ValueError where some have made more steps than others.
+        """
+        done = {self._begun(parameter)["step"].item() for parameter in self.parameters}
+        if len(done) > 1:
+            raise ValueError(f"the parameters have made different numbers of steps: {sorted(done)}")
+        (done,) = done
+        return [self._rate(done + step) for step in range(1, steps + 1)]
+
+    def count(self, steps: int) -> None:
+        """So many steps of all parameters were made elsewhere, at their `rates`."""
+        for parameter in self.parameters:
+            self._begun(parameter)["step"] += steps
+
     def _advance(self, parameter: Tensor) -> float:
         """Count one more step of a parameter; returns how many there are."""
+        state = self._begun(parameter)
+        state["step"] += 1
+        return state["step"].item()
+
+    def _begun(self, parameter: Tensor) -> dict[str, Tensor]:
+        """The state of a parameter, made where there is none."""
         state = self.state[parameter]
         if not state:
             state["step"] = torch.tensor(0.0)
             state["exp_avg"], state["exp_inf"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-        state["step"] += 1
-        return state["step"].item()
+        return state
+
+    def _rate(self, steps: float) -> float:
+        return self.lr / (1 - self.betas[0] ** steps)
 
 
 def _kernel(device: torch.device):

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from spsn.network import SpikeNoise, StackedNetwork
 from spsn.noise import Purpose
 from spsn.objective import objective
 from spsn.optimizer import Adamax
+from spsn.resident import resident_for
 from spsn.settings import Augmentation
 
 log = logging.getLogger(__name__)
@@ -102,14 +104,8 @@ def train_epoch(stack: Stack, batches: Batches) -> None:
 
     Spikes hide what is no number: a neuron whose potential is none does not fire.
     """
-    started = time.perf_counter()
-    settings, epoch = stack.runs[0], stack.epoch
-    losses = torch.zeros(len(stack.runs), dtype=torch.float64, device=stack.device)
-    hits = torch.zeros(len(stack.runs), dtype=torch.int64, device=stack.device)
-    for step, batch in enumerate(batches.training(epoch, Augmentation(settings.shift, settings.scale))):
-        loss, hit = train_step(stack, batch.to(stack.device), epoch, step)
-        losses += loss
-        hits += hit
+    started, epoch = time.perf_counter(), stack.epoch
+    losses, hits = _train_steps(stack, batches)
     mean_losses, shares = (losses / len(batches)).tolist(), (hits / len(batches.store)).tolist()
     seconds = (time.perf_counter() - started) / len(stack.runs)
     finite = stack.network.finite_runs()
@@ -121,3 +117,21 @@ def train_epoch(stack: Stack, batches: Batches) -> None:
         history.train_loss.append(mean_losses[run])
         history.train_accuracy.append(shares[run])
         history.epoch_seconds.append(seconds)
+
+
+def _train_steps(stack: Stack, batches: Batches) -> tuple[Tensor, Tensor]:
+    """Every step of the next epoch; returns sums of losses, float64 (S,), and of hits, int64 (S,)."""
+    settings, epoch, done = stack.runs[0], stack.epoch, 0
+    augmentation = Augmentation(settings.shift, settings.scale)
+    if resident := resident_for(stack, batches):
+        done = resident.train(stack, batches, augmentation)
+        losses, hits = resident.feed.losses, resident.feed.hits
+    else:
+        losses = torch.zeros(len(stack.runs), dtype=torch.float64, device=stack.device)
+        hits = torch.zeros(len(stack.runs), dtype=torch.int64, device=stack.device)
+    if done < len(batches):
+        for step, batch in islice(enumerate(batches.training(epoch, augmentation)), done, None):
+            loss, hit = train_step(stack, batch.to(stack.device), epoch, step)
+            losses += loss
+            hits += hit
+    return losses, hits

@@ -7,7 +7,7 @@ else the block holds; in a larger stack a run equals itself alone up to rounding
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -18,7 +18,7 @@ from spsn import devices, provenance, threads
 from spsn.checkpoints import CheckpointStore, weights_digest
 from spsn.data.batches import Batches
 from spsn.data.events import EventStore
-from spsn.errors import DataError, SpsnError
+from spsn.errors import DataError, SpsnError, StoppedError
 from spsn.evaluation import by_speaker, test
 from spsn.grid import Block, RunSettings, run_settings
 from spsn.memory import is_out_of_memory, peak_bytes, release
@@ -34,6 +34,10 @@ LONG = 6 * 3600.0  # s; a longer training on a CPU is probably not what was mean
 
 class TrainingError(SpsnError):
     """Training cannot go on."""
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,15 @@ class Data:
                 )
 
 
-def train_block(settings: Settings, block: Block, data: Data, results: str | Path) -> list[Path]:
+def train_block(
+    settings: Settings, block: Block, data: Data, results: str | Path, asked: Callable[[], bool] = _never
+) -> list[Path]:
     """Train the block's runs, or go on where an earlier trainer was stopped; returns the records' paths.
 
     Finished runs that only lack their record are emitted again, not retrained. Raises `BusyError` where
     another trainer holds one of the runs, `TrainingError` where the estimate on a CPU passes six hours and
     `allow_long` is not set, where memory does not suffice, and, after all others are finished, for runs whose
-    loss was not finite.
+    loss was not finite; `StoppedError` before the next epoch, with a checkpoint kept, once `asked` to stop.
     """
     backend = devices.backend_for(settings.execution)
     threads.use(backend, settings.execution.threads)
@@ -77,18 +83,23 @@ def train_block(settings: Settings, block: Block, data: Data, results: str | Pat
         )
         if pending:
             with devices.lease(settings.execution.device) as device:
-                _train_pending(pending, settings, data, store, device)
+                _train_pending(pending, settings, data, store, device, asked)
         return [store.emit(run) for run in runs]
 
 
 def _train_pending(
-    runs: Sequence[RunSettings], settings: Settings, data: Data, store: CheckpointStore, device: torch.device
+    runs: Sequence[RunSettings],
+    settings: Settings,
+    data: Data,
+    store: CheckpointStore,
+    device: torch.device,
+    asked: Callable[[], bool],
 ) -> None:
     devices.make_deterministic(device)
     try:
         stacks = [_resume(group, store, device) for group in _groups(runs, device)]
         _announce(settings, stacks, data, device)
-        broken = [run for stack in stacks for run in _train_or_halve(stack, settings, data, store)]
+        broken = [run for stack in stacks for run in _train_or_halve(stack, settings, data, store, asked)]
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -109,7 +120,7 @@ def _groups(runs: Sequence[RunSettings], device: torch.device) -> list[list[RunS
 
 
 def _train_or_halve(
-    stack: Stack, settings: Settings, data: Data, store: CheckpointStore
+    stack: Stack, settings: Settings, data: Data, store: CheckpointStore, asked: Callable[[], bool] = _never
 ) -> list[RunSettings]:
     """Train a stack; where memory does not suffice, one half of its runs after the other, from the last
     checkpoint on. Returns the runs whose loss was not finite.
@@ -118,7 +129,7 @@ def _train_or_halve(
     """
     runs, device = stack.runs, stack.device
     try:
-        _train_stack(stack, settings, data, store)
+        _train_stack(stack, settings, data, store, asked)
         return [runs[run] for run in sorted(stack.broken)]
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error) or len(runs) == 1:
@@ -130,7 +141,7 @@ def _train_or_halve(
     return [
         run
         for half in (runs[:middle], runs[middle:])
-        for run in _train_or_halve(_resume(half, store, device), settings, data, store)
+        for run in _train_or_halve(_resume(half, store, device), settings, data, store, asked)
     ]
 
 
@@ -189,12 +200,16 @@ def estimate_epoch(stack: Stack, store: EventStore, steps: int = 3) -> float:
     return median(seconds[1:] or seconds) * len(batches) / len(stack.runs)
 
 
-def _train_stack(stack: Stack, settings: Settings, data: Data, store: CheckpointStore) -> None:
+def _train_stack(
+    stack: Stack, settings: Settings, data: Data, store: CheckpointStore, asked: Callable[[], bool]
+) -> None:
     """Train to the last epoch with checkpoints, test once, keep the finished runs."""
     batches = Batches(data.train, stack.runs[0].batch_size, stack.network.seeds)
     total = stack.runs[0].epochs
     progress = Progress(_title(stack.runs), stack.epoch, total)
     while stack.epoch < total and stack.whole:
+        if asked():
+            _stop(stack, store)
         train_epoch(stack, batches)
         last = [
             (stack.histories[run].train_loss[-1], stack.histories[run].train_accuracy[-1])
@@ -204,9 +219,10 @@ def _train_stack(stack: Stack, settings: Settings, data: Data, store: Checkpoint
             progress.epoch(stack.epoch, *(sum(column) / len(last) for column in zip(*last, strict=True)))
         if stack.epoch % settings.execution.checkpoint_every == 0 or stack.epoch == total:
             _keep(stack, store)
+    stack.network.release()
     if stack.whole:
         _finish(stack, data, store)
-    stack.network.release()
+        stack.network.release()
 
 
 def _keep(stack: Stack, store: CheckpointStore) -> None:
@@ -215,6 +231,16 @@ def _keep(stack: Stack, store: CheckpointStore) -> None:
         store.save(stack.runs[run], stack.checkpoint(run))
     for run in stack.whole:
         store.prune(stack.runs[run], stack.epoch)
+
+
+def _stop(stack: Stack, store: CheckpointStore) -> None:
+    """Raise `StoppedError` once what was trained so far is kept."""
+    if stack.epoch:
+        _keep(stack, store)
+    raise StoppedError(
+        f"{_title(stack.runs)}: stopped as asked to, with {stack.epoch} of {stack.runs[0].epochs} epochs kept; "
+        "the same command goes on from there"
+    )
 
 
 def _title(runs: Sequence[RunSettings]) -> str:

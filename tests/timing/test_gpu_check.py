@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import torch
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # the commands are a package of the repository's root
 
-from benchmarks import gpu_check, gpu_plan, gpu_text  # noqa: E402
+from benchmarks import gpu_check, gpu_graphs, gpu_plan, gpu_text  # noqa: E402
+from spsn.resident import SWITCH  # noqa: E402
 from spsn.timing.gpu_targets import figures, verdicts  # noqa: E402
 from spsn.timing.steps import MODELS  # noqa: E402
 
@@ -71,7 +73,7 @@ def test_the_reduced_form_runs_to_its_end_and_says_what_it_is(reduced):
     assert record["command"].startswith("python -m benchmarks.gpu_check --device cpu")
     assert {point["status"] for point in record["points"]} == {"measured"}
     parts = [point["part"] for point in record["points"]]
-    assert set(parts) == {"stack", "baseline", "epoch", "lengths"} and parts[0] == "stack"
+    assert set(parts) == {"stack", "baseline", "epoch", "graphs", "lengths"} and parts[0] == "stack"
     assert record["seconds"] == record["points"][0]["seconds_per_run_epoch"] > 0
     for left in record["skipped"]:
         assert f"| {left['part']} | {left['why']} |" in done.stdout
@@ -97,6 +99,8 @@ def test_the_plan_has_all_sizes_and_the_most_important_first():
     assert {p.about["model"] for p in parts if p.name == "baseline" and p.about["augmented"]} == set(MODELS)
     assert max(max(p.settings["lengths"]) for p in parts if p.name == "lengths") == 1_000_000
     assert {p.name for p in parts} == set(gpu_plan.NAMES)
+    graphed = {(p.about["runs"], p.about["graphs"]) for p in parts if p.name == "graphs"}
+    assert graphed == {(1, True), (1, False), (10, True), (10, False)}
     ceilings = [p.name for p in parts].index("ceilings")
     assert all(number > ceilings for number, p in enumerate(parts) if p.limits)
 
@@ -143,6 +147,24 @@ def test_a_second_try_leaves_out_what_failed(tmp_path):
     assert {curve["implementation"] for curve in whole} - {c["implementation"] for c in part} == {"fused"}
 
 
+def test_graphs_are_switched_for_one_call(monkeypatch):
+    """And what is warned of meanwhile is kept with the figure."""
+    for before in (None, "1"):
+        monkeypatch.delenv(SWITCH, raising=False)
+        if before:
+            monkeypatch.setenv(SWITCH, before)
+
+        def epochs(**settings):
+            logging.getLogger("spsn.resident").warning("%s: %s", os.environ[SWITCH], settings)
+            return {"seconds_per_run_epoch": 1.0}
+
+        monkeypatch.setattr(gpu_graphs, "whole_epochs", epochs)
+        for graphs, value in ((True, "1"), (False, "0")):
+            found = gpu_graphs.graph_epochs(graphs=graphs, runs=2)
+            assert found["warnings"] == [f"{value}: {{'runs': 2, 'epochs': 3}}"]
+            assert os.environ.get(SWITCH) == before
+
+
 def test_tests_are_run_and_counted():
     found = gpu_plan.gpu_tests(paths=["tests/test_grid.py"], seconds=120)
     assert found["returned"] == 0 and found["passed"] > 3 and found["failed"] == 0
@@ -164,8 +186,9 @@ def test_the_text_of_a_gpu():
     points = [
         {"part": part.name, "title": part.title, **part.about, **fused}
         for part in gpu_plan.plan(options(), "cuda:0")
-        if part.name in ("stack", "baseline", "epoch")
+        if part.name in ("stack", "baseline", "epoch", "graphs")
     ]
+    points[-1] |= {"warnings": ["a training step could not be captured"]}
     points[5] |= {"status": "out-of-memory", "seconds_per_run_epoch": None}
     row = {"kernel": "forward_kernel", "seconds": 1e-4, "launches": 3.0, "bytes_per_second": 2e12}
     row |= {"operations_per_second": 1e14, "fraction_of_floor": 0.5, "floor_seconds": 5e-5}
@@ -186,6 +209,8 @@ def test_the_text_of_a_gpu():
     said = gpu_text.text(torch.device("cpu"), details)
     assert "| SPSN-SB, a run's epoch in a stack | 20 | 75 | met | 20 | met | ms |" in said
     assert "| lif, augmented | 20 | 20 | 20 | 20 | 20 |" in said and "out-of-memory" in said
+    assert "| spsn-sb fused, 10 runs, augmented, steps replayed as CUDA graphs | 20 |" in said
+    assert "a training step could not be captured |" in said
     assert "| forward_kernel | 100 | 3 | 2 | 100 | 50% |" in said
     assert "Copy: 4.00 TB/s. bfloat16 product: 800 TFLOP/s." in said
     assert "Tests: 7 passed, 0 failed, 1 skipped" in said and "pytest is not installed" in said

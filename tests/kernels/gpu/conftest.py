@@ -1,4 +1,4 @@
-"""Where the kernels for GPUs run: on one, or interpreted (`tests/conftest.py`); and how that takes less time."""
+"""Where the kernels for GPUs run: on one, or interpreted (`tests/conftest.py`), and then in less time."""
 
 import fused
 import pytest

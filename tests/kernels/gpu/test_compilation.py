@@ -69,8 +69,8 @@ def meta(*shape, dtype=torch.float32):
 
 def case(kind, precision, direction):
     relu = kind == RELU
-    of = Pass(Neuron(kind, 0.95, 0.95, 1.0), W, meta(S, dtype=torch.int32), meta(S, dtype=torch.int64),
-              precision=precision)
+    drawn = meta(S, dtype=torch.int64), meta(2, dtype=torch.int64)
+    of = Pass(Neuron(kind, 0.95, 0.95, 1.0), W, meta(S, dtype=torch.int32), *drawn, precision=precision)
     spikes, numbers = meta(S, B, Q, W, dtype=torch.int32), meta(S, B, T, W)
     kept = Kept(meta(S, B, W), None if relu else spikes, numbers if relu else None,
                 None if relu else meta(S, B, T, W, dtype=torch.float16), meta(S, B, W))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from spsn.data.batches import Batch, Batches
 from spsn.data.shd import CHANNELS
+from spsn.kernels.gpu import events
 from spsn.kernels.gpu.events import GROUP, first_gradient, first_rows
 from spsn.kernels.gpu.store import DeviceStore, Draws
 
@@ -23,19 +24,20 @@ COMPILE = """
 import json
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
-from spsn.kernels.gpu import events, tables
+from spsn.kernels.gpu import adamax, events, feed, tables
 
 arrays = {
     "*i16": "channels bins",
-    "*i32": "samples lengths own_lengths row_begins column_begins begins ends columns rows most",
-    "*i64": "offsets row_offsets bases",
-    "*fp32": "weight bias out dx parts gradient",
-    "*fp64": "shifts zooms",
+    "*i32": "samples own_samples lengths own_lengths row_begins column_begins begins ends columns rows most",
+    "*i64": "offsets row_offsets bases moment labels own_labels table",
+    "*fp32": "weight bias out dx parts gradient totals own_totals means coefficients constants rates",
+    "*fp64": "shifts own_shifts zooms own_zooms",
 }
 types = {name: kind for kind, names in arrays.items() for name in names.split()}
 
-def ptx(kernel, options, **fixed):
-    signature = {n: "constexpr" if n in fixed else types.get(n, "i32") for n in kernel.arg_names}
+def ptx(kernel, options, others=None, **fixed):
+    own = types | (others or {})
+    signature = {n: "constexpr" if n in fixed else own.get(n, "i32") for n in kernel.arg_names}
     aligned = {(i,): [["tt.divisibility", 16]] for i, t in enumerate(signature.values()) if t[0] == "*"}
     source = ASTSource(kernel, signature, fixed, aligned)
     return compile(source, target=GPUTarget("cuda", 90, 32), options=options).asm["ptx"]
@@ -51,8 +53,15 @@ for w in (16, 128, 256):
         events._columns, narrow, BLOCK=min(w, events.BACKWARD_WIDTH), EVENTS=events.EVENTS_AT_ONCE, **wide
     )
 made["groups"] = ptx(events._add_groups, dict(num_warps=4), SIZE=700 * 128, BLOCK=events.BLOCK)
+made["take"] = ptx(
+    feed._take, dict(num_warps=4), {"begins": "*i64", "columns": "i32"}, BLOCK=feed.BLOCK
+)
+for at_step in (True, False):
+    options = dict(BLOCK=adamax.BLOCK, AT_STEP=at_step)
+    made[f"update {at_step}"] = ptx(adamax._update, dict(num_warps=4), **options)
 print(json.dumps(made))
 """
+GATHERING = ("rows ", "columns ")  # rows of weights, four numbers at a time
 
 
 def own_steps(batch: Batch, dense: Tensor) -> Tensor:
@@ -75,7 +84,7 @@ def both_ways(batch: Batch, width: int, device: torch.device) -> tuple[Tensor, T
     (runs, samples, steps), none = batch.shape, torch.tensor(float("nan"))
     store, draws = DeviceStore.of(batch.store, device), Draws.of(batch, device)
     out = torch.full((runs, samples, steps, width), float("nan"), device=device)
-    weight, bias = random(1, runs, CHANNELS, width), random(2, runs, width)
+    weight, bias = random(1, runs, events.CHANNELS, width), random(2, runs, width)
     first_rows(store, draws, weight.to(device), bias.to(device), out)
     out = out.cpu()
     assert torch.equal(out.isnan(), beyond(batch).expand_as(out))
@@ -88,7 +97,7 @@ def assert_layer(batch: Batch, width: int, device: torch.device) -> None:
     runs, samples, steps = batch.shape
     x, gradient = both_ways(batch, width, device)
     dense, real = own_steps(batch, batch.dense().double()), ~beyond(batch)
-    weight, bias = random(1, runs, CHANNELS, width).double(), random(2, runs, width).double()
+    weight, bias = random(1, runs, events.CHANNELS, width).double(), random(2, runs, width).double()
     judge = torch.where(real, dense @ weight[:, None] + bias[:, None, None], 0.0)
     assert_close(x, judge, 1e-6)
     dx = torch.where(real, random(3, runs, samples, steps, width), 0.0).double()
@@ -108,6 +117,7 @@ def test_it_is_the_affine_map_of_the_picture_and_its_gradient(lengths, samples, 
     assert_layer(batch_of(lengths, samples, augmented), width, device)
 
 
+@pytest.mark.usefixtures("few_channels")
 def test_more_samples_than_one_program_adds(device):
     batch = batch_of((1,), GROUP + 1, augmented=True)
     assert batch.dense()[:, -GROUP // 2 :].any() and batch.dense()[:, : GROUP // 2].any()
@@ -153,13 +163,15 @@ def test_samples_without_events_among_others(device):
         assert_layer(Batches(store_of(chosen), len(chosen), (0,)).gather(numbers), 16, device)
 
 
-def test_a_run_has_the_bits_in_a_stack_that_it_has_alone(device):
+def test_a_run_has_the_bits_in_a_stack_that_it_has_alone(device, few_channels):
     stack = batch_of((9, 17), 1, augmented=True)
     x, gradient = both_ways(stack, 16, device)
     alone = Batch(Batches(stack.store, 1, (0,)), stack.samples[:1].numpy(), stack.shifts[:1], stack.zooms[:1])
     store, draws = DeviceStore.of(stack.store, device), Draws.of(alone, device)
     out = torch.empty(1, 1, 9, 16, device=device)
-    first_rows(store, draws, random(1, 2, CHANNELS, 16)[:1].to(device), random(2, 2, 16)[:1].to(device), out)
+    first_rows(
+        store, draws, random(1, 2, few_channels, 16)[:1].to(device), random(2, 2, 16)[:1].to(device), out
+    )
     assert torch.equal(out.cpu(), x[:1, :, :9])
     dx = random(3, 2, 1, 17, 16)[:1, :, :9].contiguous().to(device)
     assert torch.equal(first_gradient(store, draws, dx).cpu(), gradient[:1])
@@ -202,5 +214,5 @@ def test_the_kernels_compile_for_a_card_and_keep_their_numbers_in_registers(tmp_
         assert spilled == 0 and registers <= 128, name  # so that a multiprocessor holds 16 programs of a warp
         if "tables" in name:
             assert "div.rn.f64" in ptx and "fma." not in ptx
-        elif name != "groups":
+        elif name.startswith(GATHERING):
             assert "ld.global.v4" in ptx, name

@@ -19,8 +19,8 @@ from spsn.optimizer import Adamax
 
 TOLERANCE = 1.5e-3  # of gradients: slopes are kept in float16
 few = pytest.mark.usefixtures("few_channels")
-# The model, steps of each run, samples, neurons of a hidden layer, hidden layers, loss mode. The first has all
-# channels.
+# The model, steps of each run, samples, neurons of a hidden layer, hidden layers, loss mode. The first has
+# all channels.
 CASES = [
     ({"model": "lif"}, (33,), 2, 20, 2, "max"),
     ({"model": "lif", "lif_reset": "paper"}, (34,), 1, 5, 3, "mean"),
@@ -85,14 +85,16 @@ def test_two_passes_give_the_same_bits(device):
 @pytest.mark.parametrize("model", ["spsn-sb", "non-spiking"])
 def test_room_for_more_steps_changes_no_bit(device, model):
     """Runs live in their own steps, however many rows there are."""
-    batch = batch_of((34, 9), 2, augmented=True)
+    batch = batch_of((34, 9), 1, augmented=True)
     settings = small_run(model=model, classes=5, hidden_size=20, hidden_layers=2, rate_threshold=0.01)
     network, moved = on_gpu(fused_network(settings, (4, 0)), batch, device)
     fused = network._fused
     made = fused._coefficients(network, batch.lengths, 34)
     inputs = fused.engine.inputs(moved, *made, NoiseAddress((4, 0), Purpose.TRAINING_SPIKES, 3, 2))
     wider = replace(
-        inputs, draws=replace(inputs.draws, steps=96), coefficients=pad(inputs.coefficients, (0, 62), value=7.0)
+        inputs,
+        draws=replace(inputs.draws, steps=96),
+        coefficients=pad(inputs.coefficients, (0, 62), value=7.0),
     )
 
     def results(of: Inputs) -> list[torch.Tensor]:

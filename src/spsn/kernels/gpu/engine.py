@@ -1,9 +1,10 @@
 """A stack's way forward and back on a GPU, layer by layer (`layers.py`).
 
 The host only launches: it needs to know nothing that lies on the device, so it may run ahead of it for a
-whole epoch. All memory is torch's; what the way forward leaves for the way back lives as long as the graph
-that holds it. Parameters stay in torch's order; every step brings them into the kernels', half a megabyte a
-run.
+whole epoch; and what differs from step to step lies on the device (`Inputs`), so that steps of equal shapes
+are the same launches with the same arguments, which a CUDA graph can replay. All memory is torch's; what the
+way forward leaves for the way back lives as long as the autograd graph that holds it. Parameters stay in
+torch's order; every step brings them into the kernels', half a megabyte a run.
 
     forward    layer 1's affine map from events, its neurons; then every layer's product and neurons in one
     backward   from the top: a layer's product with the gradient above and its neurons in one; its weights'
@@ -33,19 +34,43 @@ from spsn.kernels.gpu.weight_gradient import weight_gradient
 NARROWEST = 16  # columns of a matrix that tensor cores take
 
 
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a pass takes beside the parameters, all of it on the device; T = draws.steps.
+
+    draws         the samples, how they are augmented, and each run's own steps
+    coefficients  float32 (S, T), c[t] of the averaged readout by a run's own steps
+    totals        float32 (S, 1, 1), sum_t c[t]
+    seeds         int64 (S,), moment int64 (2,), step and epoch, and purpose: the noise's address
+    own           the runs' own steps once more, for the host; needed by a readout over time alone
+    """
+
+    store: DeviceStore
+    draws: Draws
+    coefficients: Tensor
+    totals: Tensor
+    seeds: Tensor
+    moment: Tensor
+    purpose: int
+    own: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(S, B, T)."""
+        return *self.draws.samples.shape, self.draws.steps
+
+
 @dataclass(frozen=True)
 class Passed:
     """What a way forward leaves: of every layer, and what else the way back reads.
 
-    weights: of the layers above the first, (S, out, in), filled up; coefficients float32 (S, T).
+    weights: of the layers above the first, (S, out, in), filled up.
     """
 
     of: Pass
-    store: DeviceStore
-    draws: Draws
+    inputs: Inputs
     kept: list[Kept]
     weights: list[Tensor]
-    coefficients: Tensor
 
 
 class Engine:
@@ -57,55 +82,52 @@ class Engine:
         self.precision = precision or ("split" if device.type == "cuda" else "float32")
         self.width = max(NARROWEST, 1 << (shape.size - 1).bit_length())
 
-    def forward(
-        self,
-        parameters: Sequence[Tensor],
-        batch: Batch,
-        coefficients: np.ndarray,
-        address: NoiseAddress,
-        keep: bool,
-    ) -> Passed:
-        """Simulate the batch.
+    def inputs(
+        self, batch: Batch, coefficients: np.ndarray, totals: np.ndarray, address: NoiseAddress
+    ) -> Inputs:
+        """Bring a batch to the device, with c[t] (S, T) and their sums (S,), float32.
 
-        parameters: weight (S, out, in) and bias (S, out) of every hidden layer in turn; coefficients (S, T):
-        c[t] of the averaged readout by a run's own steps; keep: what the way back needs. Raises ValueError
-        for a batch or an address of another number of runs.
+        Raises ValueError for a batch or an address of another number of runs.
         """
         check_runs(self.shape.runs, batch, address)
+        drawn = self._sent(np.array([address.step, address.epoch, *address.seeds], np.int64))
+        return Inputs(
+            stored_on(batch.store, self.device), Draws.of(batch, self.device), self._sent(coefficients),
+            self._sent(totals)[:, None, None], drawn[2:], drawn[:2], int(address.purpose), batch.lengths,
+        )  # fmt: skip
+
+    def forward(self, parameters: Sequence[Tensor], inputs: Inputs, keep: bool) -> Passed:
+        """Simulate a batch.
+
+        parameters: weight (S, out, in) and bias (S, out) of every hidden layer in turn; keep: what the way
+        back needs.
+        """
         missing = self.width - self.shape.size
         weights = [
             pad(p, (0, missing if layer else 0, 0, missing)) for layer, p in enumerate(parameters[::2])
         ]
         biases = [pad(p, (0, missing)) for p in parameters[1::2]]
-        draws = Draws.of(batch, self.device)
-        passed = Passed(
-            self._pass(address, draws), stored_on(batch.store, self.device), draws, [], weights[1:],
-            self._sent(coefficients),
+        of = Pass(
+            self.shape.neuron, self.shape.size, inputs.draws.lengths, inputs.seeds, inputs.moment,
+            inputs.purpose, self.precision,
         )  # fmt: skip
+        passed = Passed(of, inputs, [], weights[1:])
         for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            self._layer(passed, layer, weight.transpose(1, 2).contiguous(), bias, batch.shape, keep)
+            self._layer(passed, layer, weight.transpose(1, 2).contiguous(), bias, keep)
         return passed
 
-    def _layer(
-        self,
-        passed: Passed,
-        layer: int,
-        weight: Tensor,
-        bias: Tensor,
-        shape: tuple[int, int, int],
-        keep: bool,
-    ) -> None:
+    def _layer(self, passed: Passed, layer: int, weight: Tensor, bias: Tensor, keep: bool) -> None:
         """One layer of the way forward; weight (S, in, out)."""
-        last = layer == self.shape.layers - 1
-        kept = self._kept(shape, keep, last)
+        last, inputs = layer == self.shape.layers - 1, passed.inputs
+        kept = self._kept(inputs.shape, keep, last)
         if layer == 0:
-            x = self._empty(*shape)
-            first_rows(passed.store, passed.draws, weight, bias, x)
+            x = self._empty(*inputs.shape)
+            first_rows(inputs.store, inputs.draws, weight, bias, x)
             source = Rows(x)
         else:
             below = passed.kept[-1]
             source = Product(below.spikes if self.shape.spiking else below.outputs, weight, bias)
-        layers.forward(passed.of, layer, source, kept, passed.coefficients if last else None)
+        layers.forward(passed.of, layer, source, kept, inputs.coefficients if last else None)
         passed.kept.append(kept)
 
     def backward(self, passed: Passed, top: Top | Given, constant: Tensor) -> list[Tensor]:
@@ -113,14 +135,14 @@ class Engine:
 
         top: dL/ds of the last layer; constant (S, L, W): dL/ds of every layer at every step alike.
         """
-        runs, samples, steps = passed.draws.samples.shape + (passed.draws.steps,)
+        (runs, samples, steps), inputs = passed.inputs.shape, passed.inputs
         of, n, source, made = passed.of, self.shape.size, top, []
         for layer in reversed(range(self.shape.layers)):
             dx, bias = self._empty(runs, samples, steps), self._empty(runs, samples)
             layers.backward(of, source, passed.kept[layer], constant[:, layer].contiguous(), dx, bias)
             made.append(bias.sum(dim=1)[:, :n])
             if layer == 0:
-                made.append(first_gradient(passed.store, passed.draws, dx)[:, :, :n].transpose(1, 2))
+                made.append(first_gradient(inputs.store, inputs.draws, dx)[:, :, :n].transpose(1, 2))
             else:
                 below = passed.kept[layer - 1]
                 signal = below.spikes if self.shape.spiking else below.outputs
@@ -151,11 +173,6 @@ class Engine:
         for run, own in enumerate(lengths):
             out[run, :, :own, : self.shape.size] = signal[run, :, signal.shape[2] - own :]
         return out
-
-    def _pass(self, address: NoiseAddress, draws: Draws) -> Pass:
-        seeds = self._sent(np.array(address.seeds, np.int64))
-        drawn = int(address.purpose), address.step, address.epoch
-        return Pass(self.shape.neuron, self.shape.size, draws.lengths, seeds, *drawn, self.precision)
 
     def _kept(self, shape: tuple[int, int, int], keep: bool, last: bool) -> Kept:
         runs, samples, steps = shape

@@ -132,11 +132,11 @@ def _ones(words):
     return ((words * 0x01010101) >> 24).to(tl.float32)
 
 
-@triton.jit(do_not_specialize=["samples", "T", "size", "key", "step", "epoch"])
+@triton.jit(do_not_specialize=["samples", "T", "size", "key"])
 def forward_kernel(
-    below, weight, apart, bias, scratch, lengths, seeds, coefficients,
+    below, weight, apart, bias, scratch, lengths, seeds, moment, coefficients,
     spikes, outputs, slopes, totals, averaged,
-    samples, T, size, alpha, beta, gain, threshold, key, step, epoch,
+    samples, T, size, alpha, beta, gain, threshold, key,
     KIND: tl.constexpr, PRODUCT: tl.constexpr, SPIKES: tl.constexpr, SPLIT: tl.constexpr, HELD: tl.constexpr,
     KEEP: tl.constexpr, WEIGH: tl.constexpr,
     SAMPLES: tl.constexpr, TILE: tl.constexpr, BELOW: tl.constexpr, WIDTH: tl.constexpr,
@@ -152,6 +152,7 @@ def forward_kernel(
     count = tl.minimum(samples - first, SAMPLES)
     length = tl.load(lengths + run)
     seed = tl.load(seeds + run)
+    step, epoch = tl.load(moment), tl.load(moment + 1)
     item, n = first + tl.arange(0, SAMPLES), tl.arange(0, WIDTH)
     exists = (item < samples)[:, None] & (n >= 0)[None, :]
     number = run * samples + item

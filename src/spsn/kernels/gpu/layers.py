@@ -32,17 +32,16 @@ FILLING = 4 * 132  # samples from which on programs of two fill an H200: two to 
 class Pass:
     """What all layers of a pass share.
 
-    size: neurons of a hidden layer; lengths int32 (S,); seeds (S,), integers whose low 32 bits count;
-    purpose, step, epoch: of the noise's address; precision: "float32" or "split".
+    size: neurons of a hidden layer; lengths int32 (S,); seeds (S,) and moment (2,), step and epoch: integers
+    whose low 32 bits count; with purpose they are the noise's address; precision: "float32" or "split".
     """
 
     neuron: Neuron
     size: int
     lengths: Tensor
     seeds: Tensor
+    moment: Tensor
     purpose: int = 0
-    step: int = 0
-    epoch: int = 0
     precision: str = "float32"
 
 
@@ -114,11 +113,12 @@ def forward(of: Pass, layer: int, source: Rows | Product, kept: Kept, coefficien
     with launching.on(unused.device):
         forward_kernel[(grid.programs,)](
             source.below if product else source.x, factor.weight, factor.apart,
-            source.bias if product else unused, grid.scratch(unused, product), of.lengths, of.seeds,
+            source.bias if product else unused, grid.scratch(unused, product),
+            of.lengths, of.seeds, of.moment,
             *(_or(array, unused) for array in (coefficients, kept.spikes, kept.outputs, kept.slopes)),
             kept.totals, _or(kept.averaged, unused),
             samples, _steps(kept, source, coefficients), of.size, neuron.alpha, neuron.beta, 1 - neuron.beta,
-            neuron.threshold, int(of.purpose) + 256 * layer, of.step, of.epoch,
+            neuron.threshold, int(of.purpose) + 256 * layer,
             KIND=neuron.kind, PRODUCT=product, SPIKES=not relu,
             KEEP=(kept.outputs if relu else kept.slopes) is not None, WEIGH=kept.averaged is not None,
             BELOW=factor.rows, WIDTH=width, SAMPLES=grid.samples, TILE=TILE,
