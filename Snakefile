@@ -3,6 +3,7 @@
 snakemake --cores all                                       the paper, into results/paper/
 snakemake --cores all --configfile config/demo.yaml         the demo laid over it, into results/demo/
 snakemake --cores 1 data | train | timing | figures | report      a part of it
+snakemake --cores all comparison                            beyond the paper: the report with other methods
 """
 
 import hashlib
@@ -48,6 +49,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/timing.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/comparison.smk"
 
 
 config["data_note"] = data_note(SETTINGS)  # for the captions of Snakemake's own report

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import crafted_comparison
 import numpy as np
 import pandas as pd
 import yaml
@@ -231,6 +232,8 @@ TABLES = {
     "data/samples.csv": lambda plan: samples(),
     "data/rasters.csv": lambda plan: rasters(),
     "golden/passes.csv": lambda plan: golden(),
+    "tables/comparison_runs.csv": crafted_comparison.runs,
+    "timing/methods.csv": lambda plan: crafted_comparison.costs(),
 }
 
 

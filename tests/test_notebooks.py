@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RUNS, EPOCH, LENGTHS = "tables/runs.csv", "timing/epoch.csv", "timing/sequence_length.csv"
 ROBUSTNESS = ["robustness/trials.csv", "robustness/test_set.csv"]
+COMPARED, METHOD_COSTS = "tables/comparison_runs.csv", "timing/methods.csv"
 ALWAYS = ["settings.json", "data.json"]
 # notebook: what it reads below the results folder beside `ALWAYS`, what it writes there
 FILES = {
@@ -31,6 +32,10 @@ FILES = {
     "table_data": (["data/samples.csv"], "tables/table_data"),
     "table_golden": (["golden/passes.csv", "golden/about.json"], "tables/table_golden"),
     "claims": ([RUNS, EPOCH, LENGTHS, *ROBUSTNESS], "tables/claims"),
+    "comparison_table": ([COMPARED, METHOD_COSTS], "tables/comparison"),
+    "comparison_accuracy": ([COMPARED], "figures/comparison_accuracy"),
+    "comparison_cost": ([METHOD_COSTS], "figures/comparison_cost"),
+    "comparison_controls": ([COMPARED], "figures/comparison_controls"),
 }
 
 

@@ -19,9 +19,10 @@ from spsn.replication import latex
 from spsn.replication.comparable import obstacle
 from spsn.replication.data_table import read_table_data
 from spsn.replication.facts import accuracy, claims, data, golden, machine, protocol, robustness, timing
+from spsn.replication.facts.comparison import comparison_macros
 from spsn.replication.figures.source import make_command, read_table
 from spsn.replication.protocol import differences
-from spsn.replication.typesetting import build_pdf
+from spsn.replication.typesetting import REPORT, Edition, build_pdf
 from spsn.settings import Settings, to_mapping
 
 __all__ = ["build_pdf", "write_macros", "write_provenance"]
@@ -69,7 +70,7 @@ def _trained_with(results: Path) -> dict[str, list]:
     return found
 
 
-def write_macros(results: str | Path, settings: Settings, out: str | Path) -> None:
+def write_macros(results: str | Path, settings: Settings, out: str | Path, edition: Edition = REPORT) -> None:
     """Write every number that report.tex prints as LaTeX macros to `out` (`report/macros.tex`).
 
     Raises `RecordError` naming a file that is missing or damaged and the command that makes it.
@@ -93,7 +94,7 @@ def write_macros(results: str | Path, settings: Settings, out: str | Path) -> No
         **epoch,
         **length,
         **claims.claims_macros(_table(folder, "tables/claims.csv")),
-        **machine.machine_macros(_read_json(folder, "provenance.json")),
+        **machine.machine_macros(_read_json(folder, edition.provenance)),
     }
     plan = _plan_switches(settings) | protocol.protocol_switches(settings)
     plan |= {
@@ -101,6 +102,10 @@ def write_macros(results: str | Path, settings: Settings, out: str | Path) -> No
         "speakersknown": data.speakers_known(facts),
     }
     plan |= golden_switches | {"reduced": bool(found), "trainedless": protocol.trained_less(found)}
+    plan["comparison"] = edition.comparison
+    if edition.comparison:
+        beyond, beyond_switches = comparison_macros(folder, settings, data.longest_sample(samples))
+        macros, plan = macros | beyond, plan | beyond_switches
     head = f"% Written by spsn from the result files of configuration {settings.name}. Do not edit.\n"
     write_text(out, head + latex.definitions(macros, plan | chance | epoch_switches | length_switches))
 

@@ -18,6 +18,7 @@ from spsn.grid import TRAINED
 from spsn.records import RunRecord, read_record
 from spsn.settings import LossMode, Model
 
+SILENT = 0.01  # spikes per ms in the network, below which it counts as not firing
 REPORTED_COLUMNS = ("quantity", "model", "condition", "value", "spread", "unit", "section")
 COLUMNS = (
     "experiment",
@@ -83,9 +84,9 @@ def write_runs(record_paths: Iterable[str | Path], out: str | Path) -> None:
     write_csv(collect_runs(record_paths), out)
 
 
-def read_runs(path: str | Path) -> pd.DataFrame:
+def read_runs(path: str | Path, *, how: str = "snakemake") -> pd.DataFrame:
     """Read `tables/runs.csv`. Raises `RecordError` where it is absent, damaged, empty or lacks a column."""
-    return read_csv(path, COLUMNS, dtype={name: str for name in _TEXT})
+    return read_csv(path, COLUMNS, how=how, dtype={name: str for name in _TEXT})
 
 
 def read_reported(path: str | Path) -> pd.DataFrame:

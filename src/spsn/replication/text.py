@@ -49,7 +49,7 @@ def spread_text(mean: float, spread: float, unit: str, decimals: int | None = No
     return f"{text} ± {number_text(spread, unit, decimals)}" if isfinite(spread) else text
 
 
-def interval_text(low: float, high: float, unit: str) -> str:
+def interval_text(low: float, high: float, unit: str, decimals: int | None = None) -> str:
     """`low to high`; one-sided where an end is infinite; a dash where the interval is not known.
 
     Shares and rates end at 0, shares at 100 %: what a t interval of few seeds has beyond cannot be.
@@ -57,12 +57,12 @@ def interval_text(low: float, high: float, unit: str) -> str:
     if unit in _LIMITS and isfinite(low) and isfinite(high):
         low, high = max(low, _LIMITS[unit][0]), min(high, _LIMITS[unit][1])
     if isinf(high) and isfinite(low):
-        return f"≥ {number_text(low, unit)}"
+        return f"≥ {number_text(low, unit, decimals)}"
     if isinf(low) and isfinite(high):
-        return f"≤ {number_text(high, unit)}"
+        return f"≤ {number_text(high, unit, decimals)}"
     if not (isfinite(low) and isfinite(high)):
         return ABSENT
-    return f"{number_text(low, unit)} to {number_text(high, unit)}"
+    return f"{number_text(low, unit, decimals)} to {number_text(high, unit, decimals)}"
 
 
 def counted(number: int, noun: str) -> str:

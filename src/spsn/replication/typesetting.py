@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from spsn.errors import RecordError, SpsnError
@@ -24,32 +25,65 @@ DEBIAN_PACKAGES = (
     "texlive-fonts-recommended",
 )
 PARTS = (
-    "report/macros.tex",
     *(f"figures/figure{name}.pdf" for name in ("_data", *range(1, 7))),
     *(f"tables/{name}.tex" for name in ("claims", "table_data", "table1", "table2")),
 )
+COMPARISON_PARTS = (
+    *(f"figures/comparison_{name}.pdf" for name in ("accuracy", "cost", "controls")),
+    "tables/comparison.tex",
+)
 OPTIONAL = ("tables/table_golden.tex",)  # only where the authors' own networks were tried
+BESIDE = ("golden.tex", "references.bib")  # what report.tex has beside it
 _LATEXMK = ("latexmk", "-norc", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-file-line-error")
 _TECTONIC = ("tectonic", "--keep-logs", "--chatter", "minimal")
 _TIMEOUT = 600  # seconds; latexmk needs a few, tectonic fetches its packages the first time
 _LOG_LINES = 25
 
 
-def build_pdf(results: str | Path, tex_source: str | Path, out_pdf: str | Path) -> None:
+@dataclass(frozen=True)
+class Edition:
+    """One report of a results folder: its macros and provenance there, the parts that it is made of, and what
+    report.tex has beside it; whether it has part II.
+
+    Each edition has macros and provenance of its own, so that both can be made at once.
+    """
+
+    macros: str
+    provenance: str
+    parts: tuple[str, ...]
+    beside: tuple[str, ...]
+    comparison: bool
+
+
+REPORT = Edition("report/macros.tex", "provenance.json", PARTS, BESIDE, comparison=False)
+FULL_REPORT = Edition(
+    "report/full_macros.tex",
+    "report/full_provenance.json",
+    PARTS + COMPARISON_PARTS,
+    (*BESIDE, "comparison.tex"),
+    comparison=True,
+)
+
+
+def build_pdf(
+    results: str | Path, tex_source: str | Path, out_pdf: str | Path, edition: Edition = REPORT
+) -> None:
     """Typeset report.tex with macros, tables and figures of `results` into `out_pdf`, which appears whole.
 
-    `tex_source` has golden.tex and references.bib beside it. Raises `RecordError` for a missing part of the
+    Beside `tex_source` lie the files that the edition names. Raises `RecordError` for a missing part of the
     results, `SpsnError` where there is no TeX, or with TeX's own words where it fails.
     """
     results, tex_source = Path(results), Path(tex_source)
-    sources = (tex_source, *(tex_source.with_name(name) for name in ("golden.tex", "references.bib")))
-    _require(results, sources)
+    sources = (tex_source, *map(tex_source.with_name, edition.beside))
+    _require(results, (edition.macros, *edition.parts), sources)
     command = [*_tex(), tex_source.name]
     with tempfile.TemporaryDirectory(prefix="spsn-report-") as build:
-        for name in (*PARTS, *(name for name in OPTIONAL if (results / name).is_file())):
+        for name in (*edition.parts, *(name for name in OPTIONAL if (results / name).is_file())):
             (Path(build) / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(results / name, Path(build) / name)
         folder = Path(build) / "report"
+        folder.mkdir()
+        shutil.copyfile(results / edition.macros, folder / "macros.tex")
         for source in sources:
             shutil.copyfile(source, folder / source.name)
         _run(command, folder, tex_source.name)
@@ -57,8 +91,8 @@ def build_pdf(results: str | Path, tex_source: str | Path, out_pdf: str | Path) 
             shutil.copyfile(folder / f"{tex_source.stem}.pdf", temporary)
 
 
-def _require(results: Path, sources: Iterable[Path]) -> None:
-    for name in PARTS:
+def _require(results: Path, parts: Iterable[str], sources: Iterable[Path]) -> None:
+    for name in parts:
         if not (results / name).is_file():
             raise RecordError(f"{results / name}: is missing; make it with {make_command(results, name)}")
     for source in sources:

@@ -6,12 +6,12 @@ import pandas as pd
 
 from spsn.replication import latex
 from spsn.replication.facts.common import devices, distinct, spread
+from spsn.replication.run_table import SILENT
 from spsn.replication.statistics import share, summarize
 from spsn.replication.style import MODELS, model_look
 from spsn.replication.text import cell, interval_text
 
 CONDITIONS = ("basic", "augmented")
-SILENT = 0.01  # spikes per ms in the network, below which it counts as not firing
 COLUMNS = (
     *(
         "experiment",

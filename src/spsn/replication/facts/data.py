@@ -94,6 +94,11 @@ def data_macros(settings: Settings, data: Mapping[str, Any], table: pd.DataFrame
     }
 
 
+def longest_sample(table: pd.DataFrame) -> float:
+    """The time (s) of the last spike of the longest sample. `table` is `tables/table_data.csv`."""
+    return float(table_row(table, HERE, BOTH).duration_max_s)
+
+
 def _here_macros(table: pd.DataFrame) -> dict[str, str]:
     """What the samples of both files together are like."""
     both = table_row(table, HERE, BOTH)

@@ -96,7 +96,7 @@ def epoch_macros(epochs: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool]]
     table = {
         "EpochTable": latex.tabular("@{}lllrrrr@{}", head, lines),
         "EpochMeasured": _measured_batches(epochs[epochs.status == "measured"]),
-        "EpochCircumstances": f"mean $T$ {whole_numbers(epochs.mean_steps)}, {_circumstances(epochs)}",
+        "EpochCircumstances": f"mean $T$ {whole_numbers(epochs.mean_steps)}, {circumstances(epochs)}",
     }
     return macros | compute | table, switches
 
@@ -124,7 +124,7 @@ def length_macros(lengths: pd.DataFrame) -> tuple[dict[str, str], dict[str, bool
     fused = max([t for t in steps if fused_ratio(_at(medians, t))], default=None)
     text = {
         "LengthTable": _length_table(lengths, medians, steps),
-        "LengthCircumstances": _circumstances(lengths),
+        "LengthCircumstances": circumstances(lengths),
         "LengthInputs": whole_numbers(lengths.inputs),
         "LengthNeurons": whole_numbers(lengths.neurons),
         "LengthRepeats": latex.integer(lengths.repeat.max() + 1),
@@ -220,7 +220,7 @@ def _status(status: str) -> str:
     return rf"\textit{{{latex.escape(STATUS_LABELS.get(status, status))}}}"
 
 
-def _circumstances(table: pd.DataFrame) -> str:
+def circumstances(table: pd.DataFrame) -> str:
     """Batch, device, threads and number type of a table, each listed where they differ."""
     sizes = f"batch {whole_numbers(table.batch_size)}, {devices(table.device)}"
     threads = whole_numbers(table.threads)

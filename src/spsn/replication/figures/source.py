@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from spsn.errors import RecordError
+from spsn.replication.making import make_command
 from spsn.replication.run_table import REPORTED_COLUMNS, read_reported
 from spsn.replication.run_table import read_csv as read_table
 from spsn.settings import Settings, load
@@ -69,12 +70,6 @@ def open_results(results: str | Path, reported: str | Path = "paper/reported.csv
     classes = _classes(folder / "data.json", make_command(folder, "data.json"))
     values = read_reported(reported) if settings.is_shd else None
     return Source(folder, settings, Context(settings.dataset_name, settings.is_shd, 1 / classes, values))
-
-
-def make_command(folder: Path, name: str) -> str:
-    """The command that makes `name`; the target stands first: `--configfile` takes every file after it."""
-    config = "" if folder.name == "paper" else f" --configfile config/{folder.name}.yaml"
-    return f"`snakemake {folder / name} --cores all{config}`"
 
 
 def _classes(path: Path, how: str) -> int:
