@@ -161,3 +161,43 @@ def test_the_fused_form_is_the_plain_one(store, run_of, name):
     for key, gradient in found[0][2].items():
         scale = float(gradient.abs().max())
         torch.testing.assert_close(gradient, found[1][2][key], rtol=1e-3, atol=1e-3 * scale)
+
+
+def on_device(run, batch, device, dtype) -> tuple:
+    """Output, losses and gradients of the middle run, computed on a device and brought to the CPU."""
+    network = lively(StackedNetwork(run, SEEDS[1:2])).to(device=device, dtype=dtype)
+    spikes = SpikeNoise(SEEDS[1:2], Purpose.TRAINING_SPIKES, epoch=2, step=5, device=device)
+    there = batch.to(device)
+    output = network(there, spikes)
+    found = output.logits, there.labels, output.rates, None, output.potentials, there.lengths
+    losses = objective(*found)
+    losses.sum().backward()
+    gradients = {name: p.grad.cpu() for name, p in network.named_parameters()}
+    return output.logits.detach().cpu(), losses.detach().cpu(), gradients
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", NAMES)
+def test_on_a_gpu_it_is_what_it_is_on_a_cpu(store, run_of, name):
+    """The plain form in float64 there and here."""
+    batch = stack_batch(store, [1])
+    cpu, gpu = (on_device(run_of(name), batch, device, torch.float64) for device in ("cpu", "cuda"))
+    torch.testing.assert_close(cpu[:2], gpu[:2], rtol=CLOSE, atol=CLOSE)
+    for key, gradient in cpu[2].items():
+        torch.testing.assert_close(gradient, gpu[2][key], rtol=1e-8, atol=CLOSE)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", [n for n in NAMES if TRAITS[METHODS[n].model].fused != "none"])
+def test_on_a_gpu_the_fused_form_is_the_plain_one(store, run_of, name):
+    batch = stack_batch(store, [1])
+    plain, fused = (
+        on_device(run_of(name, backend=backend), batch, "cuda", torch.float32)
+        for backend in ("torch", "fused")
+    )
+    torch.testing.assert_close(plain[0], fused[0], rtol=1e-2, atol=1e-3)
+    for key, gradient in plain[2].items():
+        scale = float(gradient.abs().max())
+        torch.testing.assert_close(gradient, fused[2][key], rtol=0, atol=2e-2 * scale)
