@@ -2,6 +2,7 @@
 # make paper    the paper's own grid, to results/paper/report/report.pdf (a GPU is wanted)
 # make test     the tests
 # make peers    neurons against those of other libraries, in an environment of its own: results, then times
+# make fuzz     every reader of strangers' files fuzzed for ten minutes (ARGS="--minutes 1 config"); not in CI
 # make gpu-check    what the GPU at hand reaches, to results/gpu-check/; a reduced form without one
 #
 # Each first makes .venv with all that is needed; a second call finds it there and installs nothing.
@@ -9,7 +10,7 @@
 CONFIG ?= config/demo.yaml
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo paper test peers gpu-check setup tex lint lock
+.PHONY: demo paper test peers fuzz gpu-check setup tex lint lock
 .NOTPARALLEL:
 
 demo: tex setup
@@ -26,9 +27,14 @@ test: setup
 
 peers: setup
 	@tools/peers.sh
-	PYTHONPATH=src .venv-peers/bin/python -m pytest --confcutdir=tests/peers tests/peers || [ $$? = 5 ] # none is there
+	PYTHONPATH=src .venv-peers/bin/python -m pytest --confcutdir=tests/peers tests/peers || [ $$? = 5 ] # 5: all skipped, none is there
 	.venv/bin/python -m benchmarks.peers --output benchmarks/records/cpu-peers.json
 	.venv/bin/python -m benchmarks.peers --draw benchmarks/records/cpu-peers.json
+
+fuzz: setup
+	.venv/bin/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: --upgrade \
+	    --target .venv-fuzz -r tools/requirements-fuzz.txt
+	PYTHONPATH=src:tests:.venv-fuzz .venv/bin/python tools/fuzz.py $(ARGS)
 
 gpu-check: setup
 	.venv/bin/python -m benchmarks.gpu_check --out results/gpu-check $(ARGS)

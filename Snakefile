@@ -16,9 +16,10 @@ from collections import namedtuple
 
 from snakemake.utils import min_version, validate
 
-from spsn import grid, layout, sources
+from spsn import grid, layout, manifest, sources
 from spsn.data import fsdd, listings
 from spsn.errors import SettingsError
+from spsn.replication import digests
 from spsn.settings import DatasetAudio, DatasetFiles, from_mapping, to_mapping
 
 min_version("9.0")

@@ -4,11 +4,14 @@ so that a machine without a GPU can tell too.
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +34,24 @@ from spsn.devices import lease
 with lease("cuda") as device:
     print(device.index, flush=True)
     time.sleep(600)
+"""
+
+# Fifty jobs on eight devices: each writes down which it has been given, and that it lets go of it; the first
+# three do not, they work until they are killed.
+JOBS = """
+import os, sys, time
+from spsn.devices import one_of
+log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+devices = [f"GPU-{index}" for index in range(8)]
+for job in range(50):
+    if os.fork() == 0:
+        with one_of(devices) as index:
+            os.write(log, f"{index} taken {job} {os.getpid()}\\n".encode())
+            time.sleep(600 if job < 3 else 0.1)
+            os.write(log, f"{index} freed {job} {os.getpid()}\\n".encode())
+        os._exit(0)
+for job in range(50):
+    os.wait()
 """
 
 
@@ -169,6 +190,38 @@ def test_a_device_is_free_again_when_its_process_is_killed(two_gpus, hold):
     process.wait()
     with lease("cuda") as device:
         assert device.index == 0
+
+
+def events(log: Path) -> list[tuple[int, str, int, int]]:
+    """Device, what happened to it, job and process, in order."""
+    rows = (line.split() for line in log.read_text().splitlines()) if log.exists() else ()
+    return [(int(device), what, int(job), int(pid)) for device, what, job, pid in rows]
+
+
+def test_fifty_jobs_share_eight_devices_of_which_none_is_ever_given_twice(tmp_path):
+    log, holders, most = tmp_path / "log", {}, 0
+    surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
+    jobs = subprocess.Popen([sys.executable, "-c", JOBS, str(log)], env=surroundings, start_new_session=True)
+    try:
+        wait_for(lambda: {job for _, what, job, _ in events(log) if what == "taken"} >= {0, 1, 2})
+        for device, _, job, pid in [event for event in events(log) if event[2] < 3]:
+            with open(log, "a") as file:
+                file.write(f"{device} freed {job} {pid}\n")
+            os.kill(pid, signal.SIGKILL)
+        assert jobs.wait(timeout=60) == 0
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(jobs.pid, signal.SIGKILL)
+        jobs.wait()
+    for device, what, job, _ in events(log):
+        if what == "taken":
+            assert device not in holders, f"jobs {holders[device]} and {job} have device {device}"
+            holders[device] = job
+        else:
+            assert holders.pop(device) == job
+        most = max(most, len(holders))
+    assert most == 8 and not holders
+    assert sorted(job for _, what, job, _ in events(log) if what == "taken") == list(range(50))
 
 
 def test_sums_are_made_repeatable_on_a_gpu_and_nothing_is_set_for_a_cpu(restored):

@@ -1,5 +1,6 @@
 """Provenance: what it says of the machine, the versions and the commit is true and can be written as JSON."""
 
+import hashlib
 import json
 import os
 import platform
@@ -8,11 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import crafted_results as crafted
 import numpy as np
 import pytest
 
 import spsn
 from spsn import provenance
+from spsn.files import digest
+from spsn.replication import digests
+from spsn.replication.facts.machine import machine_macros
+from spsn.replication.report import write_provenance
 
 SOURCE = Path(spsn.__file__).parent
 ASK = "from spsn.provenance import git_commit; print(git_commit())"
@@ -102,3 +108,75 @@ def test_no_commit_without_git(copied_package: Path, tmp_path: Path) -> None:
     empty = tmp_path / "no-programs"
     empty.mkdir()
     assert commit_seen_from(copied_package, path=str(empty)) == "None"
+
+
+def test_the_driver_is_read_from_the_lines_of_nvidias_modules(tmp_path: Path) -> None:
+    about = tmp_path / "version"
+    for line, version in (
+        (
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024",
+            "550.54.15",
+        ),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build", "570.86.15"),
+        ("something else", None),
+    ):
+        about.write_text(f"{line}\nGCC version: 12.2.0\n")
+        assert provenance._driver(about) == version
+    assert provenance._driver(tmp_path / "absent") is None
+
+
+def test_tex_is_named_as_it_names_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert provenance.tex_version() is None
+    program = tmp_path / "tectonic"
+    program.write_text("#!/bin/sh\necho tectonic 0.15\necho more\n")
+    program.chmod(0o755)
+    assert provenance.tex_version() == "tectonic 0.15"
+
+
+def test_jobs_have_a_start_and_an_end(tmp_path: Path) -> None:
+    benchmarks = tmp_path / "benchmarks"
+    benchmarks.mkdir()
+    for name, seconds, ended in (("train_b", "30.5", 1_000_000.5), ("train_a", "100", 1_000_050)):
+        (benchmarks / f"{name}.tsv").write_text(f"s\th:m:s\n{seconds}\t0:00:30\n")
+        os.utime(benchmarks / f"{name}.tsv", (ended, ended))
+    (benchmarks / "empty.tsv").write_text("")
+    times = digests.job_times(tmp_path)
+    assert list(times) == ["train_a", "train_b"]
+    assert times["train_b"] == {
+        "started": "1970-01-12T13:46:10+00:00", "ended": "1970-01-12T13:46:40+00:00", "seconds": 30.5,
+    }  # fmt: skip
+    assert digests.span(times) == {
+        "started": "1970-01-12T13:45:50+00:00", "ended": "1970-01-12T13:47:30+00:00",
+    }  # fmt: skip
+    assert digests.span({}) == {"started": None, "ended": None}
+
+
+def test_the_lock_is_named_by_its_digest() -> None:
+    lock = SOURCE.parents[1] / "requirements.lock"
+    assert digests.lock_digest() == hashlib.sha256(lock.read_bytes()).hexdigest()
+
+
+def test_provenance_names_every_file_that_the_report_rests_on(tmp_path: Path) -> None:
+    settings = crafted.plan("demo")
+    crafted.write(tmp_path, settings)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "report.log").write_text("no result")
+    write_provenance(tmp_path, settings, tmp_path / "provenance.json", ["spsn"])
+    found = json.loads((tmp_path / "provenance.json").read_text())
+    assert found["git_dirty"] in (True, False, None)
+    assert found["files"]["tables/runs.csv"] == digest(tmp_path / "tables/runs.csv")
+    assert {"settings.json", "data.json", "timing/epoch.csv", "figures/figure1.pdf"} <= set(found["files"])
+    assert not [name for name in found["files"] if name.startswith(("logs", "report", "provenance"))]
+    assert set(found["paper"]) == set(digests.TEXT) and len(found["code"]) == 64
+
+
+def test_the_report_says_in_which_state_the_sources_were() -> None:
+    known = {"machine": {"driver": "550.54.15"}, "versions": {"spsn": "1"}, "commands": ["spsn"]}
+    clean = machine_macros({**known, "git_commit": "c0ffee", "requirements_lock": "ab" * 32, "tex": "TeX 1"})
+    assert "c0ffee} (nothing changed since)" in clean["Commit"]
+    assert "abababababababab" in clean["LockDigest"] and clean["TexVersion"] == "TeX 1"
+    assert "NVIDIA driver" in clean["MachineTable"] and "550." in clean["MachineTable"]
+    changed = machine_macros({**known, "git_commit": "c0ffee-dirty"})
+    assert "(with changes not committed)" in changed["Commit"]
+    assert changed["LockDigest"] == changed["TexVersion"] == "unknown"

@@ -10,29 +10,39 @@ rule, so that a workflow which clears a failed job's outputs leaves them alone:
 An older checkpoint goes only when all runs of a stack have a newer one, so that a stack always finds an epoch
 that all its runs have.
 
-A checkpoint serves only the exact settings, and only the source code, that it was made with.
+A checkpoint serves only the exact settings, and only the source code, that it was made with. Each tensor file
+holds a digest of its tensors and of what it says about them, and that of a finished run one of its record: a
+file in which a bit was flipped is none.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TextIO
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from spsn import sources
-from spsn.errors import BusyError, RecordError
-from spsn.files import whole_file
+from spsn.errors import BusyError, RecordError, SpsnError
+from spsn.files import parse_json, whole_file
 from spsn.grid import RunSettings
-from spsn.records import RunRecord, read_record, record_path, settings_digest, write_record
+from spsn.records import RunRecord, read_record, record_digest, record_path, settings_digest, write_record
+
+log = logging.getLogger(__name__)
+
+NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # what a file system without locks answers
 
 
 @dataclass
@@ -73,18 +83,22 @@ class CheckpointStore:
     def save(self, settings: RunSettings, checkpoint: Checkpoint) -> None:
         """Keep the state of a running run beside its older ones."""
         path = self._path(settings, checkpoint.history.epochs)
-        _write_tensors(path, checkpoint.tensors, settings, checkpoint.history)
+        _write_tensors(path, checkpoint.tensors, settings, history=vars(checkpoint.history))
 
     def prune(self, settings: RunSettings, epoch: int | None) -> None:
-        """Let go of the states of a running run, but for the one after `epoch` epochs (None: of all)."""
+        """Let go of the states of a running run, but for the one after `epoch` epochs (None: of all), and of
+        what a killed trainer had not written to the end. For who holds the run's lock.
+        """
         for other in self.epochs(settings) - {epoch}:
             self._path(settings, other).unlink(missing_ok=True)
+        _sweep(self._stem(settings))
 
     def epochs(self, settings: RunSettings) -> set[int]:
         """After how many epochs a state of this run was kept; whether it can be used, `load` says."""
         stem = self._stem(settings)
-        names = (path.name for path in stem.parent.glob(f"{stem.name}.epoch*.safetensors"))
-        return {int(name.split(".")[1].removeprefix("epoch")) for name in names}
+        names = [path.name for path in stem.parent.glob(f"{stem.name}.epoch*.safetensors")]
+        found = (re.fullmatch(r"seed\d+\.epoch(\d+)\.safetensors", name) for name in names)
+        return {int(match[1]) for match in found if match}
 
     def load(self, settings: RunSettings, epoch: int) -> Checkpoint | None:
         """The state of a running run after `epoch` epochs, or None if it was not kept, or made with exactly
@@ -93,12 +107,14 @@ class CheckpointStore:
         found = _read_tensors(self._path(settings, epoch))
         if found is None or not _made_for(found[1], settings):
             return None
-        return Checkpoint(found[0], History(**found[1]["history"]))
+        history = _history(found[1].get("history"), epoch)
+        return history and Checkpoint(found[0], history)
 
     def finish(self, record: RunRecord, weights: dict[str, Tensor]) -> None:
         """Keep a finished run whole; its checkpoints are no longer needed."""
         stem = self._stem(record.settings)
-        _write_tensors(Path(f"{stem}.done.safetensors"), weights, record.settings, None)
+        digest = record_digest(record)
+        _write_tensors(Path(f"{stem}.done.safetensors"), weights, record.settings, record=digest)
         write_record(f"{stem}.done.json", record)
         self.prune(record.settings, None)
 
@@ -116,6 +132,7 @@ class CheckpointStore:
             record.settings == settings
             and found is not None
             and _made_for(found[1], settings)
+            and found[1].get("record") == record_digest(record)
             and weights_digest(found[0]) == record.result.weights_digest
         )
 
@@ -125,6 +142,7 @@ class CheckpointStore:
         for suffix in (".safetensors", ".json"):  # the record last: where it stands, its weights stand
             with whole_file(target.with_suffix(suffix)) as temporary:
                 shutil.copyfile(f"{stem}.done{suffix}", temporary)
+        _sweep(target.with_suffix(""))
         return target
 
     @contextmanager
@@ -136,20 +154,40 @@ class CheckpointStore:
             yield
 
 
+def _sweep(stem: Path) -> None:
+    """Remove what `whole_file` had begun beside a run's files in a process that was killed."""
+    for left in stem.parent.glob(f".{stem.name}.*.part"):
+        left.unlink(missing_ok=True)
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as file:
+    with _lock_file(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             file.seek(0)
             holder = file.read().strip() or "another process"
             raise BusyError(f"{path}: {holder} is training this run; wait for it or stop it") from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            log.warning("%s: this file system has no locks (%s); train a run once at a time", path, error)
+        with suppress(OSError):  # the name is for people; a full disk is told of where it does harm
+            file.truncate(0)
+            os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
+
+
+def _lock_file(path: Path) -> TextIO:
+    """The file, made where it is absent. Raises `SpsnError` where it cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "a+", encoding="utf-8")
+    except OSError as error:
+        raise SpsnError(
+            f"{path}: cannot be written ({error.strerror}). Make room there, or mend its rights."
+        ) from error
 
 
 def weights_digest(weights: dict[str, Tensor]) -> str:
@@ -170,30 +208,44 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
     return found[0]
 
 
+def _history(content: object, epochs: int) -> History | None:
+    """The history that a checkpoint tells of; None for anything but so many numbers of each kind."""
+    if not isinstance(content, dict) or set(content) != {f.name for f in fields(History)}:
+        return None
+    whole = all(isinstance(entries, list) and len(entries) == epochs for entries in content.values())
+    if not whole or any(type(n) not in (int, float) for entries in content.values() for n in entries):
+        return None
+    return History(**content)
+
+
 def _identity(settings: RunSettings) -> dict[str, str]:
     return {"settings": settings_digest(settings), "sources": sources.digest(sources.TRAINING)}
 
 
 def _made_for(about: dict, settings: RunSettings) -> bool:
-    return all(about.get(key) == value for key, value in _identity(settings).items())
+    return "digest" in about and all(about.get(key) == value for key, value in _identity(settings).items())
 
 
-def _write_tensors(
-    path: Path, tensors: dict[str, Tensor], settings: RunSettings, history: History | None
-) -> None:
-    about = {**_identity(settings), "history": vars(history) if history else None}
+def _digest(tensors: dict[str, Tensor], about: dict) -> str:
+    """SHA-256 (hex) of tensors and of all that a file says about them, but for the digest itself."""
+    said = json.dumps({key: about[key] for key in sorted(about) if key != "digest"}, sort_keys=True)
+    return hashlib.sha256(f"{said}\n{weights_digest(tensors)}".encode()).hexdigest()
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor], settings: RunSettings, **said: object) -> None:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    about = {**_identity(settings), **said}
+    about["digest"] = _digest(tensors, about)
     with whole_file(path) as temporary:
-        save_file(
-            {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
-            temporary,
-            {"run": json.dumps(about)},
-        )
+        save_file(tensors, temporary, {"run": json.dumps(about)})
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict] | None:
+    """Tensors and what is said about them; None where the file is absent or not what was written."""
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("run", "{}"))
-            return {name: file.get_tensor(name).clone() for name in file.keys()}, about  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError):
+            about = parse_json((file.metadata() or {}).get("run", "{}"), finite=False)
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        return (tensors, about) if about.get("digest") in (None, _digest(tensors, about)) else None
+    except (OSError, SafetensorError, ValueError, AttributeError, TypeError, RuntimeError, OverflowError):
         return None

@@ -1,21 +1,21 @@
 """`spsn ...`: the commands that the workflow's rules call and that a person may call too."""
 
 import argparse
-import json
 import logging
 import os
 import sys
 from pathlib import Path
 
-from spsn import commands, data_commands
+from spsn import commands, data_commands, verify_command
 from spsn.errors import SpsnError
+from spsn.files import parse_json
 from spsn.layout import parse_seeds
 from spsn.processes import end_with_parent
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 on success, 1 with a message where something must be put right, 130 when
-    interrupted.
+    interrupted, 143 when asked to end.
     """
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -24,8 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.run(options)
     except SpsnError as error:
-        print(f"spsn: {error}", file=sys.stderr)
-        return 1
+        print(f"spsn: {_printable(str(error))}", file=sys.stderr)
+        return error.status
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -33,6 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
         print("spsn: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _printable(text: str) -> str:
+    """Text that no terminal takes for a command: names in files and answers of servers stand in messages."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _run_commands(of)
     _timing_commands(of)
     _report_commands(of)
+    verify_command.add(of, _command)
     return top
 
 
@@ -62,7 +68,7 @@ def _settings_commands(of) -> None:
     c = _command(of, "settings", commands.settings, "check a configuration and write it as one JSON file")
     given = c.add_mutually_exclusive_group(required=True)
     given.add_argument("--config", nargs="+", type=Path, help="YAML files, each laid over those before it")
-    given.add_argument("--json", type=json.loads, help="the configuration itself")
+    given.add_argument("--json", type=parse_json, help="the configuration itself")
     c.add_argument("--out", type=Path, required=True)
 
 
@@ -177,6 +183,9 @@ def _report_commands(of) -> None:
     c.add_argument("--settings", type=Path, required=True)
     c.add_argument("--results", type=Path, required=True)
     c.add_argument("--command", action="append", default=[], help="a command that made these results")
+    c.add_argument(
+        "--with-comparison", action="store_true", help="of part II, the comparison of methods, too"
+    )
     c.add_argument("--out", type=Path, required=True)
 
     c = _command(of, "report", commands.report, "typeset the report")

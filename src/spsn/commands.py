@@ -25,17 +25,17 @@ def settings(options: Options) -> None:
 
 def merged(paths: list[Path]) -> dict[str, Any]:
     """YAML configurations laid over one another. Raises `SettingsError`."""
-    import yaml
+    from spsn.yaml_files import read_yaml
 
     merged: dict[str, Any] = {}
     for path in paths:
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise SettingsError(f"{path}: cannot be read as YAML ({error})") from error
-        if not isinstance(content, dict):
-            raise SettingsError(f"{path}: a configuration is a mapping of keys")
-        merged = _laid_over(merged, content)
+            content = read_yaml(path) or {}
+            if not isinstance(content, dict):
+                raise ValueError("a configuration is a mapping of keys")
+            merged = _laid_over(merged, content)
+        except (OSError, ValueError, RecursionError) as error:
+            raise SettingsError(f"{path}: cannot be read as YAML ({error}); mend it") from error
     return merged
 
 
@@ -52,7 +52,7 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
 def train(options: Options) -> None:
     """Train the runs of a block."""
     from spsn.grid import find_block
-    from spsn.processes import keep_memory
+    from spsn.processes import keep_memory, stop_at_sigterm
     from spsn.settings import load
     from spsn.training import Data, train_block
 
@@ -65,7 +65,7 @@ def train(options: Options) -> None:
     data = Data(_store(options.train), _store(options.test))
     _check_step(block.network.time_step, data.train.time_step_ms, options.train)
     _check_step(block.network.time_step, data.test.time_step_ms, options.test)
-    train_block(configured, block, data, options.results)
+    train_block(configured, block, data, options.results, stop_at_sigterm)
 
 
 def _store(path: Path):
@@ -241,19 +241,24 @@ def notebook(options: Options) -> None:
 
 
 def provenance(options: Options) -> None:
-    """Write provenance.json."""
+    """Write provenance.json, of the report or of the one with part II."""
     from spsn.replication.report import write_provenance
+    from spsn.replication.typesetting import FULL_REPORT, REPORT
     from spsn.settings import load
 
-    write_provenance(options.results, load(options.settings), options.out, options.command)
+    edition = FULL_REPORT if options.with_comparison else REPORT
+    write_provenance(options.results, load(options.settings), options.out, options.command, edition)
 
 
 def report(options: Options) -> None:
     """Write the macros and typeset the report, or the one with part II."""
+    from spsn.replication.digests import write_checksums
     from spsn.replication.report import build_pdf, write_macros
     from spsn.replication.typesetting import FULL_REPORT, REPORT
     from spsn.settings import load
 
     edition = FULL_REPORT if options.with_comparison else REPORT
-    write_macros(options.results, load(options.settings), options.results / edition.macros, edition)
+    macros, provenance = (options.results / name for name in (edition.macros, edition.provenance))
+    write_macros(options.results, load(options.settings), macros, edition)
     build_pdf(options.results, options.source, options.out, edition)
+    write_checksums(options.out, (macros, provenance))

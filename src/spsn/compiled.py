@@ -11,6 +11,7 @@ could each call theirs number 1. A lock stands around every write therefore.
 import fcntl
 import hashlib
 import inspect
+import io
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from spsn import compile_cache
 log = logging.getLogger(__name__)
 
 LOCK = "lock"
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def jit(function: Callable | None = None, **options: object) -> Callable:
@@ -137,6 +139,35 @@ class _Place(caching._CacheLocator):
         return self._name
 
 
+class _CheckedFiles(caching.IndexDataCacheFile):
+    """numba's index and code, each with its SHA-256 behind it, which unpickling passes over: a flipped bit of
+    machine code is otherwise run.
+    """
+
+    @contextmanager
+    def _open_for_write(self, filepath):
+        with super()._open_for_write(filepath) as file:
+            content = io.BytesIO()
+            yield content
+            file.write(content.getvalue() + hashlib.sha256(content.getvalue()).digest())
+
+    def _load_index(self):
+        _check(self._index_path)
+        return super()._load_index()
+
+    def _load_data(self, name):
+        _check(self._data_path(name))
+        return super()._load_data(name)
+
+
+def _check(path: str) -> None:
+    """Raise ValueError where a file is not what was written; one that is absent passes."""
+    with suppress(FileNotFoundError):
+        content = Path(path).read_bytes()
+        if hashlib.sha256(content[:-DIGEST_BYTES]).digest() != content[-DIGEST_BYTES:]:
+            raise ValueError(f"{path} is damaged")
+
+
 class _Files(caching.FunctionCache):
     """A function's files in one folder."""
 
@@ -152,6 +183,7 @@ class _Files(caching.FunctionCache):
         self._impl_class = Implementation
         self.writable = writable
         super().__init__(function)
+        self._cache_file = _CheckedFiles(self._cache_path, self._impl.filename_base, digest)
 
     def exist(self) -> bool:
         """Whether anything of the function is kept there."""

@@ -7,7 +7,7 @@ from pathlib import PurePath as Path
 
 from spsn.errors import SettingsError
 
-FOLDER_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+FOLDER_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 
 # Where SHD is published, and the md5 of its archives: .zip as given by tonic and spikingjelly, .gz by norse.
 SHD_SOURCES = ("https://zenkelab.org/datasets/", "https://compneuro.net/datasets/")

@@ -7,10 +7,11 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TextIO
 
 import torch
 
@@ -36,10 +37,19 @@ def lease(requested: str) -> Iterator[torch.device]:
             log.warning("NO GPU FOUND: WORKING ON THE CPU, WHICH IS MANY TIMES SLOWER")
         yield torch.device("cpu")
         return
-    index, file = _wait_for_device()
-    with file:
+    with one_of(_cuda_devices()) as index:
         torch.cuda.set_device(index)
         yield torch.device("cuda", index)
+
+
+@contextmanager
+def one_of(names: Sequence[str]) -> Iterator[int]:
+    """Hold the first free one of several devices alone, and yield its place among them; wait while all are
+    held. Who holds one lets go of it when its process ends, however that ends.
+    """
+    index, file = _wait_for_one_of(names)
+    with file:
+        yield index
 
 
 def backend_for(execution: Execution) -> Backend:
@@ -79,12 +89,20 @@ def make_deterministic(device: torch.device) -> None:
         torch.utils.deterministic.fill_uninitialized_memory = False
 
 
-def _wait_for_device():
-    """The first free device's index and its locked file."""
+def _cuda_devices() -> list[str]:
+    """Names of the CUDA devices in torch's order: their UUIDs, since their numbers depend on
+    CUDA_VISIBLE_DEVICES.
+    """
+    properties = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    return [str(getattr(device, "uuid", index)) for index, device in enumerate(properties)]
+
+
+def _wait_for_one_of(names: Sequence[str]) -> tuple[int, TextIO]:
+    """The first free device's place and its locked file."""
     told = False
     while True:
-        for index in range(torch.cuda.device_count()):
-            file = open(_lock_path(index), "a")  # noqa: SIM115 (the caller closes it, which frees the device)
+        for index, name in enumerate(names):
+            file = open(_lock_path(name), "a")  # noqa: SIM115 (the caller closes it, which frees the device)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return index, file
@@ -96,9 +114,6 @@ def _wait_for_device():
         time.sleep(1.0)
 
 
-def _lock_path(index: int) -> Path:
-    """One lock file per device and person; the device's UUID, since its number depends on
-    CUDA_VISIBLE_DEVICES.
-    """
-    name = getattr(torch.cuda.get_device_properties(index), "uuid", index)
+def _lock_path(name: str) -> Path:
+    """One lock file per device and person."""
     return Path(tempfile.gettempdir()) / f"spsn-{os.getuid()}-gpu-{name}.lock"

@@ -2,7 +2,9 @@
 
 
 class SpsnError(Exception):
-    """Something the caller can put right; the command line prints the message alone and exits with 1."""
+    """Something the caller can put right; the command line prints the message and exits with `status`."""
+
+    status = 1
 
 
 class SettingsError(SpsnError):
@@ -19,3 +21,9 @@ class RecordError(SpsnError):
 
 class BusyError(SpsnError):
     """Somebody else holds the lock on what was asked for."""
+
+
+class StoppedError(SpsnError):
+    """Somebody asked for an end before the work was done; started again, it goes on from there."""
+
+    status = 143  # as a shell reports SIGTERM

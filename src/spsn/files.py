@@ -8,6 +8,7 @@ import csv
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import stat
@@ -15,6 +16,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from spsn.errors import DataError, SpsnError
 
@@ -120,6 +122,26 @@ def write_json(path: str | os.PathLike, value: object) -> None:
     write_text(
         path, re.sub(r"\[\s+[-+.\deE,\s]*\]", lambda found: " ".join(found.group().split()), text) + "\n"
     )
+
+
+def parse_json(text: str, *, finite: bool = True) -> Any:
+    """The value that JSON `text` stands for, whoever wrote it.
+
+    Raises ValueError for anything else, for lists within lists beyond what the interpreter can follow, and,
+    with `finite`, for numbers that are not finite, however they are written (NaN, Infinity, 1e999).
+    """
+    how = {"parse_constant": _finite, "parse_float": _finite} if finite else {}
+    try:
+        return json.loads(text, **how)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"it holds {text[:40]}, which is no finite number")
+    return value
 
 
 def write_rows(rows: Iterable[Mapping[str, object]], path: str | os.PathLike, columns: Iterable[str]) -> None:

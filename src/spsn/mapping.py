@@ -2,8 +2,15 @@
 
 Understood are the types that settings use: int, float, bool, str, None, Literal, tuple[X, ...],
 Mapping[str, X], unions of these, and further dataclasses.
+
+A configuration may come from a stranger: a few lines of YAML can stand for a list of 10^9 entries (an alias
+of aliases), a number of any length, a text that commands a terminal. So no complaint repeats more than the
+beginning of a value, numbers are finite, and texts hold neither control characters nor half characters.
 """
 
+import math
+import re
+import reprlib
 import types
 import typing
 from collections.abc import Mapping
@@ -13,15 +20,19 @@ from typing import Any, Literal
 
 from spsn.errors import SettingsError
 
+MAX_TEXT = 4096  # characters; Linux allows a path no more bytes
+WHOLE = 2**63  # whole numbers are smaller, whatever their sign
+NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 
 def build(cls: type, mapping: Any, place: str = "") -> Any:
     """Make dataclass `cls` from `mapping`; messages name the dotted path from `place` on."""
     if not isinstance(mapping, Mapping):
-        raise SettingsError(f"configuration: {place or 'the whole'} must be a mapping, not {mapping!r}")
+        raise SettingsError(f"configuration: {place or 'the whole'} must be a mapping, not {shown(mapping)}")
     hints = typing.get_type_hints(cls)
     for key in mapping:
         if key not in hints:
-            raise SettingsError(_unknown_key(str(key), list(hints), place))
+            raise SettingsError(_unknown_key(key, list(hints), place))
     values = {}
     for f in fields(cls):
         where = f"{place}.{f.name}" if place else f.name
@@ -32,10 +43,26 @@ def build(cls: type, mapping: Any, place: str = "") -> Any:
     return cls(**values)
 
 
-def _unknown_key(key: str, known: list[str], place: str) -> str:
+class _Shown(reprlib.Repr):
+    """The beginning of any value, in time and memory that do not depend on its size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring, self.maxother, self.maxlevel = 200, 200, 2
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 8
+
+    def repr_int(self, x: int, level: int) -> str:
+        return repr(x) if abs(x) < 10**50 else f"a number of {x.bit_length()} bits"
+
+
+shown = _Shown().repr
+
+
+def _unknown_key(key: Any, known: list[str], place: str) -> str:
+    key = key[:MAX_TEXT] if isinstance(key, str) else shown(key)
     near = get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-    return f"configuration: unknown key {key!r}{f' in {place}' if place else ''}; {hint}"
+    return f"configuration: unknown key {shown(key)}{f' in {place}' if place else ''}; {hint}"
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -45,20 +72,21 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert_union(arguments, value, where)
     if origin is Literal:
         if value not in arguments:
-            near = get_close_matches(str(value), [str(a) for a in arguments], n=1, cutoff=0.5)
+            near = get_close_matches(shown(value).strip("'\""), [str(a) for a in arguments], n=1, cutoff=0.5)
             hint_text = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(map(str, arguments))}"
-            raise SettingsError(f"configuration: {where} cannot be {value!r}; {hint_text}")
+            raise SettingsError(f"configuration: {where} cannot be {shown(value)}; {hint_text}")
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple) or not value:
             raise SettingsError(
-                f"configuration: {where} must be a list with at least one entry, not {value!r}"
+                f"configuration: {where} must be a list with at least one entry, not {shown(value)}"
             )
         return tuple(_convert(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
-            raise SettingsError(f"configuration: {where} must be a mapping, not {value!r}")
-        return {str(k): _convert(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
+            raise SettingsError(f"configuration: {where} must be a mapping, not {shown(value)}")
+        keys = [_convert_scalar(str, key, f"a key of {where}") for key in value]
+        return {key: _convert(arguments[1], value[key], f"{where}.{key}") for key in keys}
     if is_dataclass(hint):
         return build(hint, value, where)
     return _convert_scalar(hint, value, where)
@@ -89,5 +117,16 @@ def _convert_scalar(hint: type, value: Any, where: str) -> Any:
     }[hint]
     if not good:
         kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[hint]
-        raise SettingsError(f"configuration: {where} must be {kind}, not {value!r}")
+        raise SettingsError(f"configuration: {where} must be {kind}, not {shown(value)}")
+    return _within_bounds(hint, value, where)
+
+
+def _within_bounds(hint: type, value: Any, where: str) -> Any:
+    if hint is str and (len(value) > MAX_TEXT or NO_TEXT.search(value)):
+        raise SettingsError(
+            f"configuration: {where} must be a text of at most {MAX_TEXT} characters without line breaks and "
+            f"other control characters, not {shown(value)}"
+        )
+    if hint in (int, float) and not (abs(value) < WHOLE if isinstance(value, int) else math.isfinite(value)):
+        raise SettingsError(f"configuration: {where} is {shown(value)}, which no computer can count with")
     return hint(value)

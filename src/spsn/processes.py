@@ -1,19 +1,27 @@
-"""A process that must not outlive the one that started it.
+"""How a process ends: with the one that started it, and in good order where it is asked to.
 
 A killed workflow would leave its jobs running. So a job watches its parent, and where that is a shell, which
 outlives its own parent too, the shell's parent. When one of them goes, this process ends with status 143, as
 on SIGTERM. What it has written is whole (`files.py`).
+
+A cluster sends SIGTERM before it takes a machine away (Slurm at the end of the time limit, when another job
+preempts this one, and for scancel), and SIGKILL some time after it. Work that can be taken up again uses that
+time to come to a place from which it is.
 """
 
 import ctypes
 import os
+import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 INTERVAL = 0.5  # seconds between two looks
 SHELLS = {"sh", "bash", "dash", "zsh", "ksh"}
 TERMINATED = 143  # as a shell reports SIGTERM
+ONE_CALL = 5.0  # seconds in which several SIGTERMs are one: at a time limit Slurm sends two
 
 
 def parent_of(pid: int) -> int | None:
@@ -45,6 +53,27 @@ def _watch(parent: int, behind: int | None) -> None:
         time.sleep(INTERVAL)
     print("the process that started this one has ended; so does this one", file=sys.stderr, flush=True)
     os._exit(TERMINATED)
+
+
+@contextmanager
+def stop_at_sigterm() -> Iterator[Callable[[], bool]]:
+    """Yield what tells whether SIGTERM asked this process, meanwhile, to stop where it can.
+
+    A further SIGTERM, later than `ONE_CALL` seconds, ends it at once with status 143. For the main thread.
+    """
+    asked: list[float] = []
+
+    def handle(number: int, frame: object) -> None:
+        if not asked:
+            asked.append(time.monotonic())
+        elif time.monotonic() - asked[0] > ONE_CALL:
+            os._exit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def keep_memory() -> None:

@@ -6,6 +6,8 @@ recorded: two runs on one machine with one installation describe themselves alik
 
 import os
 import platform
+import re
+import shutil
 import subprocess
 from collections.abc import Collection
 from functools import cache
@@ -40,7 +42,7 @@ def machine() -> dict[str, Any]:
     """Describe this machine: operating system, processor, cores this process may use, memory (bytes), GPUs.
 
     `gpus` lists name and memory (bytes) of every CUDA device that torch can use here, `cuda` the CUDA version
-    that torch was built for (None: built without).
+    that torch was built for (None: built without), `driver` the version of NVIDIA's kernel module, if loaded.
     """
     import torch  # takes seconds: only whoever asks for the machine waits for it
 
@@ -54,6 +56,7 @@ def machine() -> dict[str, Any]:
         "memory_bytes": _memory_bytes(),
         "gpus": _gpus(),
         "cuda": torch.version.cuda,
+        "driver": _driver(),
     }
 
 
@@ -66,6 +69,12 @@ def versions() -> dict[str, str]:
 def versions_of(names: Collection[str]) -> dict[str, str]:
     """Those of `versions` that stand under one of `names`."""
     return {name: version for name, version in versions().items() if name in names}
+
+
+def tex_version() -> str | None:
+    """What the TeX that typesets the report calls itself; None where there is none."""
+    program = next((name for name in ("pdflatex", "tectonic") if shutil.which(name)), None)
+    return (_output([program, "--version"]) or "").partition("\n")[0] or None if program else None
 
 
 def git_commit() -> str | None:
@@ -87,8 +96,12 @@ def git_commit() -> str | None:
 
 def _git(*arguments: str) -> str | None:
     """The output of one git command in the package's folder; None where it fails or there is no git."""
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-    command = ["git", "-C", str(_SOURCE), *arguments]
+    return _output(["git", "-C", str(_SOURCE), *arguments], GIT_OPTIONAL_LOCKS="0")
+
+
+def _output(command: list[str], **environment: str) -> str | None:
+    """What a command says, run with these variables set; None where it fails or is not there."""
+    environment = {**os.environ, **environment}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=10, env=environment, check=True
@@ -121,6 +134,15 @@ def _processor() -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, "") or platform.processor() or platform.machine()
+
+
+def _driver(about: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+    """The version in the line `NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  ...`."""
+    try:
+        found = re.search(r"Kernel Module.*?\s(\d+\.\d[\d.]*)\s", about.read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return found[1] if found else None
 
 
 def _cores() -> int:

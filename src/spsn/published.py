@@ -11,8 +11,8 @@ A state dict is read as data alone (no pickled object is ever called) and names 
     {0,2,4,6}.{weight,bias}         the non-spiking one, whose odd layers are its rectifiers
 """
 
-import json
 import os
+import struct
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from torch import Tensor
 from spsn.data.download import DownloadError, download
 from spsn.data.shd import CHANNELS
 from spsn.errors import DataError, RecordError
-from spsn.files import digest, write_json
+from spsn.files import digest, parse_json, write_json
 
 BASE = "https://raw.githubusercontent.com/NECOTIS/Stochastic-Parallelizable-Spiking-Neuron-SPSN/main/outputs/"
 SIZES = (CHANNELS, 128, 128, 128, 20)  # neurons of the input, the hidden layers and the readout
@@ -144,7 +144,7 @@ def obtain(
 def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
     """What `obtain` wrote. Raises RecordError for anything else."""
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = parse_json(Path(path).read_text(encoding="utf-8"))
         return {key: found[key] for key in ("weights", "available", "reason", "folder", "files")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{path}: does not say where the weights are ({error!r}); make it again") from error
@@ -160,7 +160,8 @@ def load_published(path: str | os.PathLike, sizes: Sequence[int] | None = SIZES)
     try:
         state = _read(path)
     except (OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, IndexError,
-            OverflowError, ImportError, UnpicklingError, zipfile.BadZipFile) as error:  # fmt: skip
+            OverflowError, ImportError, AssertionError, MemoryError, struct.error, UnpicklingError,
+            zipfile.BadZipFile) as error:  # fmt: skip
         what = str(error).partition("\n")[0] or type(error).__name__
         raise _unlike(path, f"cannot be read ({what})") from error
     if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):

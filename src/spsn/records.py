@@ -9,15 +9,19 @@ Identity of runs means `settings` and `result`.
 
 import hashlib
 import json
+import types
+import typing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spsn.errors import RecordError
-from spsn.files import write_json
+from spsn.files import parse_json, write_json
 from spsn.grid import RunSettings
 
 SCHEMA_VERSION = 1
+AGAIN = "delete it and train again"
+WHOLE = 2**63  # numbers are smaller, whatever their sign
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,11 @@ def settings_digest(settings: RunSettings) -> str:
     return hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode()).hexdigest()
 
 
+def record_digest(record: RunRecord) -> str:
+    """SHA-256 (hex) of all that a record says."""
+    return hashlib.sha256(json.dumps(asdict(record), sort_keys=True).encode()).hexdigest()
+
+
 def record_path(results: str | Path, settings: RunSettings) -> Path:
     """Where the record of a run lies below `results/<name>`."""
     folder = Path(results) / "runs" / settings.experiment / settings.model / settings.condition
@@ -86,18 +95,16 @@ def write_record(path: str | Path, record: RunRecord) -> None:
 def read_record(path: str | Path) -> RunRecord:
     """Read a run record. Raises `RecordError` where the file is absent, damaged or of another schema."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = parse_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RecordError(
-            f"{path}: cannot be read as a run record ({error}); delete it and train again"
-        ) from error
+        raise RecordError(f"{path}: cannot be read as a run record ({error}); {AGAIN}") from error
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-        raise RecordError(
-            f"{path}: is not a run record of schema version {SCHEMA_VERSION}; delete it and train again"
-        )
+        raise RecordError(f"{path}: is not a run record of schema version {SCHEMA_VERSION}; {AGAIN}")
+    result = _part(Result, content.get("result"), path, "result")
+    _check_result(result, path)
     return RunRecord(
         settings=_part(RunSettings, content.get("settings"), path, "settings"),
-        result=_part(Result, content.get("result"), path, "result"),
+        result=result,
         execution=_part(Execution, content.get("execution"), path, "execution"),
     )
 
@@ -108,6 +115,37 @@ def _part(cls: type, content: Any, path: str | Path, name: str) -> Any:
         found = set(content) if isinstance(content, dict) else set()
         raise RecordError(
             f"{path}: its part {name!r} lacks {sorted(expected - found)} and has unknown "
-            f"{sorted(found - expected)}; delete it and train again"
+            f"{sorted(found - expected)}; {AGAIN}"
         )
+    hints = typing.get_type_hints(cls)
+    for key, value in content.items():
+        if not _is_a(hints[key], value):
+            raise RecordError(f"{path}: its {name}.{key} is not of the type {hints[key]}; {AGAIN}")
     return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
+
+
+def _is_a(hint: Any, value: Any) -> bool:
+    """Whether a value of JSON is what a field's type says, its numbers such as a computer counts with."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_is_a(kind, value) for kind in arguments)
+    if origin is Literal:
+        return isinstance(value, str) and value in arguments
+    if origin is tuple:
+        return isinstance(value, list) and all(_is_a(arguments[0], entry) for entry in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_is_a(arguments[1], entry) for entry in value.values())
+    if hint in (int, float):
+        number = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
+        return number and abs(value) < WHOLE
+    return hint is Any or isinstance(value, hint)
+
+
+def _check_result(result: Result, path: str | Path) -> None:
+    """Raise RecordError for a result that no run can have given, whose parts others would stumble over."""
+    speakers = all(
+        _is_a(int, s.get("hits")) and _is_a(int, s.get("total")) and isinstance(s.get("in_training"), bool)
+        for s in result.speakers.values()
+    )
+    if not (result.train_loss and result.train_accuracy and speakers):
+        raise RecordError(f"{path}: its result has no epochs, or speakers without hits; {AGAIN}")

@@ -41,6 +41,7 @@ from spsn.experiment_settings import (
     SequenceLengthTiming,
     TrainingSettings,
 )
+from spsn.files import parse_json
 from spsn.mapping import build
 
 __all__ = [  # those that are defined elsewhere are settings like the others
@@ -68,6 +69,7 @@ __all__ = [  # those that are defined elsewhere are settings like the others
     "load",
     "to_mapping",
 ]
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -126,9 +128,9 @@ def from_mapping(config: Mapping[str, Any]) -> Settings:
 
     Raises `SettingsError` naming the place and the nearest known key for whatever cannot be used.
     """
-    config = dict(config)
-    experiments = config.get("experiments")
+    experiments = config.get("experiments") if isinstance(config, Mapping) else None
     if isinstance(experiments, Mapping):
+        config = dict(config)
         config["experiments"] = {
             name: _inherit(config, experiment) if name in _INHERITING else experiment
             for name, experiment in experiments.items()
@@ -141,7 +143,7 @@ def from_mapping(config: Mapping[str, Any]) -> Settings:
 def load(path: str | Path) -> Settings:
     """Read the JSON that `spsn settings` wrote. Raises `SettingsError`."""
     try:
-        config = json.loads(Path(path).read_text(encoding="utf-8"))
+        config = parse_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SettingsError(
             f"{path}: cannot be read as settings ({error}); make it with `spsn settings`"
@@ -154,6 +156,7 @@ def to_mapping(settings: Settings) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(settings)))
 
 
+MAX_SEEDS = 10_000  # each is a job's output, which Snakemake keeps in mind
 INHERITED = ("network", "training")  # what an experiment takes from the whole, key by key
 _INHERITING = ("accuracy", "regularization", "loss_mode", "comparison")
 
@@ -182,6 +185,8 @@ def _check_ranges(settings: Settings) -> None:
         elif isinstance(value, list):
             for i, v in enumerate(value):
                 walk(v, f"{where}[{i}]", key)
+        elif key == "seeds" and value > MAX_SEEDS:
+            raise SettingsError(f"configuration: {where} must be at most {MAX_SEEDS}, not {value}")
         elif type(value) in (int, float) and not (value > 0 or (value == 0 and key in may_be_zero)):
             raise SettingsError(f"configuration: {where} must be greater than 0, not {value}")
 

@@ -8,6 +8,7 @@ else the block holds; in a larger stack a run equals itself alone up to rounding
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -29,6 +30,7 @@ from spsn.stack import Stack, train_epoch, train_step
 
 log = logging.getLogger(__name__)
 
+Asked = Callable[[], bool]  # whether training is to stop before its next epoch
 LONG = 6 * 3600.0  # s; a longer training on a CPU is probably not what was meant
 
 
@@ -60,14 +62,19 @@ class Data:
 
 
 def train_block(
-    settings: Settings, block: Block, data: Data, results: str | Path, asked: Callable[[], bool] = _never
+    settings: Settings,
+    block: Block,
+    data: Data,
+    results: str | Path,
+    stopping: Callable[[], AbstractContextManager[Asked]] = lambda: nullcontext(_never),
 ) -> list[Path]:
     """Train the block's runs, or go on where an earlier trainer was stopped; returns the records' paths.
 
     Finished runs that only lack their record are emitted again, not retrained. Raises `BusyError` where
     another trainer holds one of the runs, `TrainingError` where the estimate on a CPU passes six hours and
     `allow_long` is not set, where memory does not suffice, and, after all others are finished, for runs whose
-    loss was not finite; `StoppedError` before the next epoch, with a checkpoint kept, once `asked` to stop.
+    loss was not finite; `StoppedError`, with a checkpoint kept, once what `stopping` gives for the time of
+    the training says that it is to stop.
     """
     backend = devices.backend_for(settings.execution)
     threads.use(backend, settings.execution.threads)
@@ -82,7 +89,7 @@ def train_block(
             "%s: %d runs to train, %d finished before", block.name, len(pending), len(runs) - len(pending)
         )
         if pending:
-            with devices.lease(settings.execution.device) as device:
+            with devices.lease(settings.execution.device) as device, stopping() as asked:
                 _train_pending(pending, settings, data, store, device, asked)
         return [store.emit(run) for run in runs]
 
@@ -93,7 +100,7 @@ def _train_pending(
     data: Data,
     store: CheckpointStore,
     device: torch.device,
-    asked: Callable[[], bool],
+    asked: Asked,
 ) -> None:
     devices.make_deterministic(device)
     try:
@@ -120,7 +127,7 @@ def _groups(runs: Sequence[RunSettings], device: torch.device) -> list[list[RunS
 
 
 def _train_or_halve(
-    stack: Stack, settings: Settings, data: Data, store: CheckpointStore, asked: Callable[[], bool] = _never
+    stack: Stack, settings: Settings, data: Data, store: CheckpointStore, asked: Asked = _never
 ) -> list[RunSettings]:
     """Train a stack; where memory does not suffice, one half of its runs after the other, from the last
     checkpoint on. Returns the runs whose loss was not finite.
@@ -200,9 +207,7 @@ def estimate_epoch(stack: Stack, store: EventStore, steps: int = 3) -> float:
     return median(seconds[1:] or seconds) * len(batches) / len(stack.runs)
 
 
-def _train_stack(
-    stack: Stack, settings: Settings, data: Data, store: CheckpointStore, asked: Callable[[], bool]
-) -> None:
+def _train_stack(stack: Stack, settings: Settings, data: Data, store: CheckpointStore, asked: Asked) -> None:
     """Train to the last epoch with checkpoints, test once, keep the finished runs."""
     batches = Batches(data.train, stack.runs[0].batch_size, stack.network.seeds)
     total = stack.runs[0].epochs
@@ -238,8 +243,8 @@ def _stop(stack: Stack, store: CheckpointStore) -> None:
     if stack.epoch:
         _keep(stack, store)
     raise StoppedError(
-        f"{_title(stack.runs)}: stopped as asked to, with {stack.epoch} of {stack.runs[0].epochs} epochs kept; "
-        "the same command goes on from there"
+        f"{_title(stack.runs)}: stopped as asked to, with {stack.epoch} of {stack.runs[0].epochs} epochs "
+        "kept; the same command goes on from there"
     )
 
 

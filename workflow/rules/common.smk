@@ -1,9 +1,11 @@
-# What several phases share: the settings file, whether a job needs a GPU, what a block is, what a notebook makes.
+# What several phases share: what a job needs of a machine, what a block is, what a notebook makes.
 
 Heard = namedtuple("Heard", "tables identity options")
 
 # The configurations laid over the paper's, which Snakefile itself names.
-CONFIG_FILES = [os.path.relpath(path) for path in workflow.configfiles if str(path) != "config/paper.yaml"]
+CONFIG_FILES = [
+    shlex.quote(os.path.relpath(path)) for path in workflow.configfiles if str(path) != "config/paper.yaml"
+]
 CONFIG_VALUES = [
     shlex.quote(f"{key}={json.dumps(value)}") for key, value in workflow.config_settings.config.items()
 ]
@@ -28,11 +30,15 @@ def data_note(settings):
     return f"Data: {data}; not comparable with the paper."
 
 
+# Jobs are sent to other machines, as a number of --jobs says, or this is such a job, which reads the workflow anew.
+ON_CLUSTER = workflow.remote_exec or workflow.nodes is not None
+
+
 def wants_gpu():
     """1 where a job is to hold a GPU: always on a cluster unless the CPU is asked for, here only if there is one."""
     if SETTINGS.execution.device == "cpu":
         return 0
-    if SETTINGS.execution.device == "cuda" or getattr(workflow, "non_local_exec", False):
+    if SETTINGS.execution.device == "cuda" or ON_CLUSTER:
         return 1
     return 1 if shutil.which("nvidia-smi") else 0
 
@@ -41,9 +47,19 @@ GPU = wants_gpu()
 
 
 def all_gpus():
-    """Every GPU that this workflow may give away: who holds them all is alone with them."""
+    """Every GPU that this workflow may give away: who holds them all is alone with them. A cluster's are not all here."""
     limits = workflow.global_resources
-    return (limits["gpu"].value if "gpu" in limits else 1) if GPU else 0
+    return (limits["gpu"].value if "gpu" in limits and not ON_CLUSTER else 1) if GPU else 0
+
+
+def all_cores(on_cluster):
+    """Every core of this machine; of another machine, which nobody knows yet, so many."""
+    return on_cluster if ON_CLUSTER else workflow.cores
+
+
+def minutes(first):
+    """The time limit of a job: the next attempt of one that ran out of time gets more."""
+    return lambda wildcards, attempt: first * attempt
 
 
 def results_folder(wildcards, input):

@@ -24,6 +24,7 @@ rule collect_comparison:
         report(COMPARED, caption="../report/comparison_runs.rst", category="Comparison"),
     log:
         f"{RESULTS}/logs/collect_comparison.log",
+    localrule: True
     conda:
         f"../../{ENVIRONMENT}"
     params:
@@ -49,6 +50,7 @@ for notebook, (reads, makes) in COMPARISON_NOTEBOOKS.items():
             notebook=f"{RESULTS}/notebooks/{notebook}.ipynb",
         log:
             f"{RESULTS}/logs/{notebook}.log",
+        localrule: True
         conda:
             f"../../{ENVIRONMENT}"
         resources:
@@ -63,21 +65,22 @@ for notebook, (reads, makes) in COMPARISON_NOTEBOOKS.items():
 
 rule full_provenance:
     input:
-        [str(path) for path in layout.all_records(SETTINGS) + layout.comparison_records(SETTINGS)],
-        data=f"{RESULTS}/data.json",
+        [f"{RESULTS}/{name}" for name in manifest.report_files(SETTINGS) + manifest.comparison_files(SETTINGS)],
+        REPORT_TEXT,
         settings=SETTINGS_FILE,
     output:
         f"{RESULTS}/report/full_provenance.json",
     log:
         f"{RESULTS}/logs/full_provenance.log",
+    localrule: True
     conda:
         f"../../{ENVIRONMENT}"
     params:
         command=verbatim(COMPARISON_COMMAND),
         results=results_folder,
     shell:
-        "spsn provenance --settings {input.settings} --results {params.results} --command {params.command:q}"
-        " --out {output} > {log} 2>&1"
+        "spsn provenance --with-comparison --settings {input.settings} --results {params.results}"
+        " --command {params.command:q} --out {output} > {log} 2>&1"
 
 
 rule full_report:
@@ -100,16 +103,18 @@ rule full_report:
         source="paper/report.tex",
         code=COMPARISON_CODE,
     output:
-        report(FULL_REPORT, caption="../report/full_report.rst", category="Report"),
+        pdf=report(FULL_REPORT, caption="../report/full_report.rst", category="Report"),
+        digests=f"{FULL_REPORT}.sha256",
     log:
         f"{RESULTS}/logs/full_report.log",
+    localrule: True
     conda:
         f"../../{ENVIRONMENT}"
     params:
         results=results_folder,
     shell:
         "spsn report --with-comparison --settings {input.settings} --results {params.results}"
-        " --source {input.source} --out {output} > {log} 2>&1"
+        " --source {input.source} --out {output.pdf} > {log} 2>&1"
 
 
 rule comparison:

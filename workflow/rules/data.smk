@@ -81,10 +81,10 @@ if HEARD:
             f"{RESULTS}/logs/hear.log",
         conda:
             f"../../{ENVIRONMENT}"
-        threads: workflow.cores or 8
+        threads: all_cores(on_cluster=8)
         resources:
             mem_mb=hearing_memory,
-            runtime=720,
+            runtime=minutes(240),
         params:
             recordings=HEARD.identity,
             options=verbatim(HEARD.options),
@@ -104,10 +104,10 @@ if SETTINGS.dataset == "synthetic-digits":
             f"{RESULTS}/logs/digits.log",
         conda:
             f"../../{ENVIRONMENT}"
-        threads: workflow.cores or 8
+        threads: all_cores(on_cluster=8)
         resources:
             mem_mb=hearing_memory,
-            runtime=720,
+            runtime=minutes(240),
         params:
             train=SETTINGS.synthetic_digits.train,
             test=SETTINGS.synthetic_digits.test,

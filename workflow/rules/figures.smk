@@ -44,6 +44,7 @@ rule collect:
         report(RUNS, caption="../report/runs.rst", category="Tables"),
     log:
         f"{RESULTS}/logs/collect.log",
+    localrule: True
     conda:
         f"../../{ENVIRONMENT}"
     params:
@@ -66,6 +67,10 @@ rule robustness:
     conda:
         f"../../{ENVIRONMENT}"
     threads: SETTINGS.execution.threads
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=minutes(240),
     params:
         identity=json.dumps(to_mapping(SETTINGS)["experiments"]["robustness"]),
         results=results_folder,
@@ -93,7 +98,7 @@ if GOLDEN:
         resources:
             gpu=GPU,
             mem_mb=8000,
-            runtime=240,
+            runtime=minutes(240),
         params:
             identity=verbatim(
                 json.dumps([SETTINGS.golden.trials, SETTINGS.dataset_name, SETTINGS.is_part_of_shd])
@@ -111,6 +116,7 @@ rule illustrate:
         f"{RESULTS}/illustration/neurons.csv",
     log:
         f"{RESULTS}/logs/illustrate.log",
+    localrule: True
     conda:
         f"../../{ENVIRONMENT}"
     params:
@@ -136,6 +142,7 @@ for notebook, (reads, makes) in NOTEBOOKS.items():
             notebook=f"{RESULTS}/notebooks/{notebook}.ipynb",
         log:
             f"{RESULTS}/logs/{notebook}.log",
+        localrule: True
         conda:
             f"../../{ENVIRONMENT}"
         resources:

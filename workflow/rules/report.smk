@@ -1,15 +1,18 @@
 # The LaTeX report, and Snakemake's own report after a successful run.
 
+REPORT_TEXT = [f"paper/{name}" for name in digests.TEXT]
+
 
 rule provenance:
     input:
-        [str(path) for path in layout.all_records(SETTINGS)],
-        data=f"{RESULTS}/data.json",
+        [f"{RESULTS}/{name}" for name in manifest.report_files(SETTINGS)],
+        REPORT_TEXT,
         settings=SETTINGS_FILE,
     output:
         f"{RESULTS}/provenance.json",
     log:
         f"{RESULTS}/logs/provenance.log",
+    localrule: True
     conda:
         f"../../{ENVIRONMENT}"
     params:
@@ -36,13 +39,15 @@ rule report:
         source="paper/report.tex",
         code=REPLICATION,
     output:
-        report(f"{RESULTS}/report/report.pdf", caption="../report/report.rst", category="Report"),
+        pdf=report(f"{RESULTS}/report/report.pdf", caption="../report/report.rst", category="Report"),
+        digests=f"{RESULTS}/report/report.pdf.sha256",
     log:
         f"{RESULTS}/logs/report.log",
+    localrule: True
     conda:
         f"../../{ENVIRONMENT}"
     params:
         results=results_folder,
     shell:
-        "spsn report --settings {input.settings} --results {params.results} --source {input.source} --out {output}"
+        "spsn report --settings {input.settings} --results {params.results} --source {input.source} --out {output.pdf}"
         " > {log} 2>&1"

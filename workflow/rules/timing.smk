@@ -1,7 +1,7 @@
 # The timing study owns the machine while it measures: all cores and every GPU.
 
 accuracy_step = SETTINGS.experiments.accuracy.network.time_step
-timing_resources = {"gpu": all_gpus(), "mem_mb": 16000, "runtime": 720}
+timing_resources = {"gpu": all_gpus(), "mem_mb": 16000, "runtime": minutes(240)}
 timing_settings = to_mapping(SETTINGS)["experiments"]["timing"]
 accuracy_settings = to_mapping(SETTINGS)["experiments"]["accuracy"]
 comparison_settings = to_mapping(SETTINGS)["experiments"]["comparison"]
@@ -18,7 +18,7 @@ rule time_epoch:
         f"{RESULTS}/logs/time_epoch.log",
     conda:
         f"../../{ENVIRONMENT}"
-    threads: workflow.cores or 1
+    threads: all_cores(on_cluster=SETTINGS.execution.threads)
     resources:
         **timing_resources,
     params:
@@ -45,7 +45,7 @@ rule time_lengths:
         f"{RESULTS}/logs/time_lengths.log",
     conda:
         f"../../{ENVIRONMENT}"
-    threads: workflow.cores or 1
+    threads: all_cores(on_cluster=SETTINGS.execution.threads)
     resources:
         **timing_resources,
     params:
@@ -66,7 +66,7 @@ rule time_methods:
         f"{RESULTS}/logs/time_methods.log",
     conda:
         f"../../{ENVIRONMENT}"
-    threads: workflow.cores or 1
+    threads: all_cores(on_cluster=SETTINGS.execution.threads)
     resources:
         **timing_resources,
     params:

@@ -25,7 +25,7 @@ for block in grid.blocks(SETTINGS) + grid.comparison_blocks(SETTINGS):
         resources:
             gpu=GPU,
             mem_mb=8000,
-            runtime=720,
+            runtime=minutes(720),
         params:
             block=block.name,
             seeds=f"{block.seeds[0]}-{block.seeds[-1]}",

@@ -26,7 +26,7 @@ from safetensors.numpy import save_file
 
 from spsn.data.shd import CHANNELS, SpikeFile
 from spsn.errors import DataError, SettingsError
-from spsn.files import require_file, whole_file
+from spsn.files import parse_json, require_file, whole_file
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,10 @@ TYPES = {
     "length": np.int32,
 }
 ARRAYS = tuple(TYPES)
+DAMAGE = (
+    *(SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError),
+    *(OverflowError, RuntimeError),
+)
 
 
 def bin_times(times: np.ndarray, time_step_ms: float) -> np.ndarray:
@@ -151,12 +155,12 @@ class EventStore:
         require_file(path, "Make it from the data set's HDF5 file first.")
         try:
             with safe_open(path, framework="numpy") as file:
-                settings = json.loads(file.metadata()[FORMAT])
+                settings = parse_json(file.metadata()[FORMAT])
                 digest = settings.pop("digest")
                 arrays = {name: file.get_tensor(name) for name in ARRAYS}
             store = cls(**arrays, classes=tuple(settings["classes"]), time_step_ms=settings["time_step_ms"])
             unchanged = store.digest == digest
-        except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        except DAMAGE as error:
             raise DataError(f"{path}: not a whole event store ({error}). {AGAIN}") from error
         if not unchanged:
             raise DataError(f"{path}: contents do not match their digest. {AGAIN}")
@@ -170,6 +174,10 @@ class EventStore:
 
 def _fits(store: EventStore) -> bool:
     """Whether arrays that carry the right digest could have been made here: who wrote both may be wrong."""
+    if not all(isinstance(name, str) for name in store.classes) or not _is_step(store.time_step_ms):
+        return False
+    if any(getattr(store, name).ndim != 1 for name in ARRAYS):
+        return False
     n, events = len(store.label), len(store.time_bin)
     sizes = {"offsets": n + 1, "label": n, "speaker": n, "length": n, "time_bin": events, "channel": events}
     for name, kind in TYPES.items():
@@ -180,6 +188,10 @@ def _fits(store: EventStore) -> bool:
         (store.label >= 0) & (store.label < len(store.classes))
     ).all()
     return bool(ends and below and (store.length == _lengths(store.time_bin, store.offsets)).all())
+
+
+def _is_step(value: object) -> bool:
+    return type(value) in (int, float) and 0 < value < np.inf
 
 
 def _origin(spikes: SpikeFile) -> str:

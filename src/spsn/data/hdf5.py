@@ -24,6 +24,7 @@ from spsn.files import error_number, require_file
 
 MAX_ENTRIES = 65_536  # of a table of classes or speakers, which are numbered in 16 bits
 MAX_TEXT = 16_777_216  # bytes of all texts of a table
+MAX_TABLES = 64  # lists in a group; SHD has three
 FLOATS = {2: (15, 10, 5, 0, 10), 4: (31, 23, 8, 0, 23), 8: (63, 52, 11, 0, 52)}  # IEEE 754: H5Tget_fields
 BIASES = {2: 15, 4: 127, 8: 1023}
 # What h5py raises, where a file is damaged, is of many kinds.
@@ -122,7 +123,15 @@ def find(file: h5py.File, name: str) -> h5py.Dataset | h5py.Group | None:
             raise Refused(
                 f"/{name} is kept in chunks of {item.chunks} rows, over MAX_SAMPLES = {MAX_SAMPLES}"
             )
+        heap.check_chunks(item)
     return item
+
+
+def names(group: h5py.Group) -> list[str]:
+    """The names in a group. Raises Refused for over MAX_TABLES: a hundred thousand may be one list."""
+    if len(group) > MAX_TABLES:
+        raise Refused(f"{group.name} holds {len(group)} lists, over MAX_TABLES = {MAX_TABLES}")
+    return list(group)
 
 
 def check_list(data: h5py.Dataset, limit: int, limit_name: str) -> None:
@@ -194,7 +203,9 @@ def table(data: h5py.Dataset) -> np.ndarray | None:
         return None
     kind = data.id.get_type()
     if isinstance(kind, h5t.TypeStringID):
-        return np.array(texts(data), str)
+        found = texts(data)
+        fits = len(found) * max(map(len, found), default=0) <= MAX_TEXT  # in NumPy all are as long as one
+        return np.array(found, str) if fits else None
     return data[()] if number_type(kind) is not None else None
 
 

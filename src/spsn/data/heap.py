@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 import h5py
 import numpy as np
-from h5py import h5d, h5z
+from h5py import h5d, h5t, h5z
 
 from spsn.data.spikes import offsets_of
 from spsn.errors import DataError
@@ -29,6 +29,8 @@ MAX_SPIKES = 900_000_000  # SHD has some 63 million; ten times as many shall sti
 REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
 HEAP = np.dtype([("signature", "S4"), ("version", "u1"), ("reserved", "V3"), ("size", "<u8")])
 OBJECT = np.dtype([("index", "<u2"), ("count", "<u2"), ("reserved", "<u4"), ("size", "<u8")])
+MAX_CHUNK = 67_108_864  # bytes, unpacked
+CHECKSUM = 4  # bytes that Fletcher-32 puts behind a chunk
 MAX_OBJECTS = 65_536  # in one heap, since their index has 16 bits
 
 
@@ -113,6 +115,43 @@ def _objects(body: bytes) -> dict[int, tuple[int, int]]:
         found[index] = at, size
         at += -(-size // 8) * 8
     return found
+
+
+def check_chunks(data: h5py.Dataset) -> None:
+    """Raise Refused for chunks that unpack to more than a chunk has: the library would make room for it all.
+
+    Known are gzip, once, and what leaves the size as it is. Rows of variable length are judged by their own
+    reader, which unpacks them itself.
+    """
+    settings = data.id.get_create_plist()
+    codes = [settings.get_filter(i)[0] for i in range(settings.get_nfilters())]
+    if not codes or isinstance(data.id.get_type(), h5t.TypeVlenID):
+        return
+    strange = set(codes) - {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
+    if strange or len(set(codes)) < len(codes):
+        raise Refused(f"{data.name} is packed by the filters {codes}; only gzip is known")
+    size = int(np.prod(data.chunks, dtype=float)) * data.id.get_type().get_size()
+    if size > MAX_CHUNK:
+        raise Refused(f"{data.name} is kept in chunks of {size} bytes, over MAX_CHUNK = {MAX_CHUNK}")
+    places = []
+    data.id.chunk_iter(places.append)
+    for place in places:
+        _check_chunk(data, place, codes, size)
+
+
+def _check_chunk(data: h5py.Dataset, place, codes: list[int], size: int) -> None:
+    if place.size > 2 * size + 1024:
+        raise Refused(f"{data.name} has a chunk of {place.size} bytes for {size}")
+    mask, raw = data.id.read_direct_chunk(place.chunk_offset)
+    if h5z.FILTER_DEFLATE not in codes or mask >> codes.index(h5z.FILTER_DEFLATE) & 1:
+        return
+    unpacking = zlib.decompressobj()
+    try:
+        found = unpacking.decompress(raw, size + 1024)
+    except zlib.error as error:
+        raise Refused(f"a chunk of {data.name} cannot be unpacked ({error})") from error
+    if len(found) > size + CHECKSUM or not unpacking.eof and unpacking.unconsumed_tail:
+        raise Refused(f"{data.name} has a chunk that unpacks to more than its {size} bytes")
 
 
 def _contiguous(data: h5py.Dataset) -> np.ndarray:

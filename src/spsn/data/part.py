@@ -15,6 +15,7 @@ from io import FileIO
 from pathlib import Path
 
 from spsn.errors import DataError
+from spsn.files import parse_json
 from spsn.locks import held, is_still, opened, take
 
 
@@ -158,7 +159,7 @@ def _fresh(path: Path) -> Path:
 
 def _read_origin(path: Path) -> Origin | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
         origin = Origin(found["url"], found["version"], found["length"])
     except (FileNotFoundError, ValueError, LookupError, TypeError):
         return None

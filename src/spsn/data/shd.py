@@ -129,7 +129,7 @@ def _read_meta(file: h5py.File) -> dict[str, np.ndarray]:
     group = hdf5.find(file, "extra/meta_info")
     if not isinstance(group, h5py.Group):
         return {}
-    found = {name: hdf5.find(file, f"extra/meta_info/{name}") for name in group}
+    found = {name: hdf5.find(file, f"extra/meta_info/{name}") for name in hdf5.names(group)}
     tables = {name: hdf5.table(item) for name, item in found.items() if isinstance(item, h5py.Dataset)}
     return {name: values for name, values in tables.items() if values is not None}
 

@@ -1,7 +1,9 @@
 """Make a file of spikes of its .zip or .gz archive: unpacked within a limit, checked, put into its place."""
 
+import errno
 import gzip
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,12 +17,16 @@ from spsn.errors import DataError
 
 MAX_FILE_BYTES = 4 << 30  # SHD's larger file has about a tenth of that
 BLOCK = 1 << 20
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # LZMA lets a file claim 4 GiB of memory
 DAMAGE = (
     zipfile.BadZipFile,
     gzip.BadGzipFile,
     zlib.error,
     EOFError,
     RuntimeError,  # a password; a way of packing that zipfile does not know
+    ValueError,  # places before the beginning, names that are no text
+    OverflowError,
+    struct.error,
 )
 
 
@@ -58,6 +64,10 @@ def unpack(packed: Path, name: str, target: Path) -> None:
                 out.write(block)
     except DAMAGE as error:
         raise DataError(f"the archive cannot be unpacked ({error})") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the file's beginning
+            raise
+        raise DataError(f"the archive cannot be unpacked ({error.strerror})") from error
 
 
 @contextmanager
@@ -72,6 +82,8 @@ def _contents(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
         members = [m for m in archive.infolist() if PurePosixPath(m.filename).name == name]
         if len(members) != 1:
             raise DataError(f"the archive holds {len(members)} files called {name}")
+        if members[0].compress_type not in PACKED:
+            raise DataError(f"{name} is packed in way {members[0].compress_type}; only deflate is known")
         _check_size(members[0].file_size)
         with archive.open(members[0]) as stream:
             yield stream

@@ -22,6 +22,12 @@ _VOLATILE = (
     (re.compile(r"\b0x[0-9a-fA-F]{6,}\b"), "0x0"),
 )
 
+# What nbformat raises depends on where a notebook is none.
+UNREADABLE = (
+    *(OSError, ValueError, AttributeError, TypeError, LookupError, RecursionError),
+    nbformat.ValidationError,
+)
+
 
 def execute(notebook: str | Path, out: str | Path, results: str) -> None:
     """Execute `notebook` on the folder `results` into `out`, and normalise that.
@@ -46,14 +52,21 @@ def normalise(path: str | Path) -> None:
     """
     try:
         notebook = nbformat.read(str(path), as_version=4)
-    except (OSError, ValueError, AttributeError, TypeError, nbformat.ValidationError) as error:
+        nbformat.validate(notebook)  # reading only logs what is wrong
+        _settle(notebook)
+        nbformat.validate(notebook)
+    except UNREADABLE as error:
         raise SpsnError(f"{path}: cannot be read as a notebook ({error}); execute it again") from error
+    write_text(path, nbformat.writes(notebook) + "\n")
+
+
+def _settle(notebook: nbformat.NotebookNode) -> None:
     kernel = notebook.metadata.get("kernelspec", {})
-    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": kernel.get("language", "python")}}
+    notebook.metadata = {"language_info": {"name": kernel.get("language", "python")}}
+    if kernel:
+        notebook.metadata["kernelspec"] = kernel
     for number, cell in enumerate(notebook.cells):
         _normalise_cell(cell, number)
-    nbformat.validate(notebook)
-    write_text(path, nbformat.writes(notebook) + "\n")
 
 
 def _normalise_cell(cell: nbformat.NotebookNode, number: int) -> None:

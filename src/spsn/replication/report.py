@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from spsn import provenance
+from spsn import manifest, provenance
 from spsn.errors import RecordError
 from spsn.files import write_json, write_text
-from spsn.replication import latex
+from spsn.replication import digests, latex
 from spsn.replication.comparable import obstacle
 from spsn.replication.data_table import read_table_data
 from spsn.replication.facts import accuracy, claims, data, golden, machine, protocol, robustness, timing
@@ -39,23 +39,38 @@ _EXECUTION = {"machines": "machine", "versions": "versions", "git_commits": "git
 
 
 def write_provenance(
-    results: str | Path, settings: Settings, out: str | Path, commands: Iterable[str]
+    results: str | Path,
+    settings: Settings,
+    out: str | Path,
+    commands: Iterable[str],
+    edition: Edition = REPORT,
 ) -> None:
-    """Write `provenance.json`: configuration, facts of the data, machine, versions, commit, the commands.
+    """Write `provenance.json`: configuration, facts of the data, machine, versions, commit, the commands,
+    when the jobs ran, and the SHA-256 of every file that the report rests on (`files`).
 
-    `training` lists, each once, the machines, versions and commits that the run records below `results` name,
-    since runs may have been trained elsewhere. Raises `RecordError` if `data.json` or a record cannot be
-    read.
+    `git_dirty` says whether the sources differ from their commit. `training` lists, each once, the machines,
+    versions and commits that the run records below `results` name, since runs may have been trained
+    elsewhere. `code` and `paper` are digests of what stands between records and reader. Raises `RecordError`
+    if `data.json` or a record cannot be read.
     """
     results = Path(results)
+    commit, times = provenance.git_commit(), digests.job_times(results)
+    names = manifest.report_files(settings) + edition.comparison * manifest.comparison_files(settings)
     content = {
         "config": to_mapping(settings),
         "data": _read_json(results, "data.json"),
         "machine": provenance.machine(),
         "versions": provenance.versions(),
-        "git_commit": provenance.git_commit(),
+        "tex": provenance.tex_version(),
+        "git_commit": commit,
+        "git_dirty": None if commit is None else commit.endswith("-dirty"),
+        "requirements_lock": digests.lock_digest(),
         "commands": list(commands),
         "training": _trained_with(results),
+        "time": {**digests.span(times), "jobs": times},
+        "code": digests.code_digest(),
+        "paper": digests.text_digests(digests.paper_folder()),
+        "files": digests.file_digests(results, names),
     }
     write_json(out, content)
 

@@ -15,6 +15,7 @@ _LABELS = {
     "memory_bytes": "memory",
     "gpus": "GPUs",
     "cuda": "CUDA of torch",
+    "driver": "NVIDIA driver",
 }
 _IN_A_SENTENCE = ("processor", "cores", "memory_bytes", "gpus")
 _ABSENT = (None, "", [])
@@ -32,10 +33,23 @@ def machine_macros(provenance: Mapping[str, Any]) -> dict[str, str]:
         "OtherMachines": latex.listed(map(_sentence, others)) if others else "none",
         "Versions": ", ".join(rf"\mbox{{{latex.escape(k)} {latex.escape(v)}}}" for k, v in versions.items()),
         "PackageVersion": latex.escape(versions.get("spsn", latex.ABSENT)),
-        "Commit": latex.code(commit) if commit else "unknown (not run from a checkout)",
+        "Commit": _commit(commit),
+        "LockDigest": _digest(provenance.get("requirements_lock")),
+        "TexVersion": latex.breakable(provenance.get("tex") or "unknown"),
         "Commits": _listed_commits(commits) if commits else "none",
         "Commands": _commands(provenance["commands"]),
     }
+
+
+def _commit(commit: str | None) -> str:
+    if not commit:
+        return "unknown (not run from a checkout)"
+    state = "with changes not committed" if commit.endswith("-dirty") else "nothing changed since"
+    return f"{latex.code(commit)} ({state})"
+
+
+def _digest(value: str | None) -> str:
+    return latex.code(f"{value[:16]}...") if value else "unknown"
 
 
 def _machine_table(machine: Mapping[str, Any]) -> str:

@@ -1,0 +1,125 @@
+"""What ends or holds up a training without killing it: requests to end, a freeze, a rival, a clock."""
+
+import errno
+import fcntl
+import os
+import random
+import signal
+import time
+
+from disturbances import FOLDER, finish, make_place, wait_until
+
+from spsn.records import read_record
+
+
+def test_sigterm_again_and_again(long_place, undisturbed, monkeypatch):
+    """Promised: asked to end it keeps the epoch it is in. Seen: three times it did, and said how to go on."""
+    chance = random.Random(31)
+    for _ in range(3):
+        before = long_place.epochs()
+        trainer = long_place.start()
+        assert wait_until(lambda old=before: long_place.epochs() not in (old, []))
+        time.sleep(chance.uniform(0, 0.1))
+        trainer.terminate()
+        status, messages = finish(trainer)
+        assert status == 143 and "the same command goes on from there" in messages
+    assert not long_place.outcome() and not long_place.leftovers()
+    assert long_place.train(monkeypatch) == 0 and long_place.outcome() == undisturbed(150)
+
+
+def test_sigterm_before_the_first_epoch(place, undisturbed, monkeypatch):
+    """Promised: nothing was begun, so nothing is in the way. Seen: it ended at once and left no file."""
+    trainer = place.start()
+    time.sleep(0.2)
+    trainer.terminate()
+    assert finish(trainer)[0] == -signal.SIGTERM
+    assert not place.results.exists()
+    assert place.train(monkeypatch) == 0 and place.outcome() == undisturbed()
+
+
+def test_ctrl_c_to_a_trainer(long_place, undisturbed, monkeypatch):
+    """Promised: it ends at once and cleanly. Seen: one line, status 130, nothing half-written."""
+    trainer = long_place.start()
+    assert wait_until(long_place.epochs)
+    trainer.send_signal(signal.SIGINT)
+    status, messages = finish(trainer)
+    assert status == 130 and messages.splitlines()[-1] == "spsn: interrupted" and "Traceback" not in messages
+    assert long_place.epochs() and not long_place.leftovers()
+    assert long_place.train(monkeypatch) == 0 and long_place.outcome() == undisturbed(150)
+
+
+def test_a_second_trainer_while_the_first_is_frozen(long_place, undisturbed, monkeypatch, capsys):
+    """Promised: one trainer a block, and a machine that sleeps loses nothing. Seen: the second named the
+    first and left; woken up, the first came to the same bits.
+    """
+    first = long_place.start()
+    assert wait_until(long_place.epochs)
+    first.send_signal(signal.SIGSTOP)
+    before = {path: path.stat().st_mtime_ns for path in (long_place.results / FOLDER).glob("*.safetensors")}
+    assert long_place.train(monkeypatch) == 1
+    assert f"process {first.pid}" in capsys.readouterr().err
+    after = {path: path.stat().st_mtime_ns for path in (long_place.results / FOLDER).glob("*.safetensors")}
+    assert after == before and first.poll() is None
+    first.send_signal(signal.SIGCONT)
+    assert finish(first)[0] == 0 and long_place.outcome() == undisturbed(150)
+
+
+def test_two_trainers_started_at_once(place, undisturbed):
+    """Promised: one of them trains. Seen: one came to its end; the other named it, or found all done."""
+    both = [place.start(), place.start()]
+    ends = [finish(trainer) for trainer in both]
+    assert min(status for status, _ in ends) == 0
+    for status, messages in ends:
+        held = "is training this run" in messages
+        assert (status == 1) == held and "Traceback" not in messages
+    assert place.outcome() == undisturbed() and not place.leftovers()
+
+
+def test_a_file_system_without_locks(place, undisturbed, monkeypatch, caplog):
+    """Promised: it trains all the same, and says what to heed. Seen: no run was taken for a busy one."""
+
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", no_locks)
+        assert place.train(monkeypatch) == 0
+    assert caplog.text.count("this file system has no locks") == 2
+    assert place.outcome() == undisturbed()
+
+
+def test_checkpoints_from_a_clock_that_jumped(interrupted, undisturbed, monkeypatch):
+    """Promised: no time of a file decides anything. Seen: with one checkpoint of 2099 and its inputs of
+    1980 the training went on from there.
+    """
+    (path,) = (interrupted.results / FOLDER).glob("seed0.epoch*.safetensors")
+    os.utime(path, (4e9, 4e9))
+    for name in ("settings.json", "train.safetensors", "test.safetensors"):
+        os.utime(interrupted.folder / name, (3.2e8, 3.2e8))
+    assert path.stat().st_mtime > time.time() + 1e9
+    assert interrupted.train(monkeypatch) == 0 and interrupted.outcome() == undisturbed()
+
+
+def test_a_clock_that_jumps_while_training(place, undisturbed, monkeypatch):
+    """Promised: durations come from a clock that cannot be set. Seen: the time of day jumped by years at
+    every look; results were the same bits, and no duration was negative or long.
+    """
+    looks, now = [], time.time()
+
+    def jumping() -> float:
+        looks.append(now + (-1) ** len(looks) * 1e8 * len(looks))
+        return looks[-1]
+
+    monkeypatch.setattr(time, "time", jumping)
+    assert time.time() != time.time() and place.train(monkeypatch) == 0
+    records = [read_record(path).execution for path in place.results.glob("runs/**/*.json")]
+    assert all(0 < seconds < 60 for record in records for seconds in record.epoch_seconds)
+    assert place.outcome() == undisturbed()
+
+
+def test_a_folder_whose_name_has_spaces_and_other_letters(tmp_path, settings, stores, undisturbed):
+    """Promised: any name of a folder will do. Seen: the whole command worked there, in a C locale."""
+    strange = make_place(tmp_path / "Übung, die 2.\u2009'Reihe' & 実験 %s {x}", settings, stores, 6)
+    status, messages = strange.run(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert status == 0, messages
+    assert strange.outcome() == undisturbed()

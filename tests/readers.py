@@ -1,0 +1,102 @@
+"""Every reader of what strangers write, as a function of bytes: for corpus, hypothesis and `make fuzz`.
+
+Each is called with bytes and a folder of its own. It ends in data or in an `SpsnError`; whatever else it
+raises is a fault of the program.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from spsn.checkpoints import _read_tensors, load_weights
+from spsn.commands import merged
+from spsn.data.events import EventStore
+from spsn.data.fsdd import _unpacked
+from spsn.data.shd import check_split, read_split
+from spsn.data.unpack import unpack
+from spsn.errors import SpsnError
+from spsn.published import load_published
+from spsn.records import read_record
+from spsn.replication.notebooks import normalise
+from spsn.replication.run_table import collect_runs
+from spsn.settings import from_mapping, to_mapping
+
+Reader = Callable[[bytes, Path], object]
+
+
+def _written(content: bytes, folder: Path, name: str) -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def config(content: bytes, folder: Path) -> None:
+    """A YAML configuration; what is taken can be written as JSON and read again."""
+    settings = from_mapping(merged([_written(content, folder, "config.yaml")]))
+    json.dumps(to_mapping(settings), allow_nan=False)
+
+
+def hdf5(content: bytes, folder: Path) -> None:
+    """A file in SHD's layout, up to the events that networks get."""
+    path = _written(content, folder, "words.h5")
+    EventStore.from_spikes(check_split(read_split(path), path), 1.0)
+
+
+def store(content: bytes, folder: Path) -> None:
+    """An event store."""
+    found = EventStore.load(_written(content, folder, "store.safetensors"))
+    _ = found.dense(0) if len(found) else None
+
+
+def checkpoint(content: bytes, folder: Path) -> None:
+    """Weights, and what a checkpoint says about them."""
+    path = _written(content, folder, "weights.safetensors")
+    _read_tensors(path)
+    load_weights(path)
+
+
+def record(content: bytes, folder: Path) -> None:
+    """A run record, up to its line in the table of runs."""
+    path = _written(content, folder, "seed0.json")
+    read_record(path)
+    collect_runs([path])
+
+
+def published(content: bytes, folder: Path) -> None:
+    """PyTorch's weights."""
+    load_published(_written(content, folder, "model.pt"), sizes=None)
+
+
+def archive(content: bytes, folder: Path) -> None:
+    """A .zip or .gz of a data file."""
+    path = _written(content, folder, "packed")
+    try:
+        unpack(path, "shd_test.h5", folder / "shd_test.h5")
+    finally:
+        assert {p.name for p in folder.iterdir()} <= {"packed", "shd_test.h5"}
+
+
+def tarball(content: bytes, folder: Path) -> None:
+    """A .tar.gz of recordings."""
+    names = [name for name, _ in _unpacked(_written(content, folder, "packed.tar.gz"))]
+    assert not any("/" in name for name in names)
+
+
+def notebook(content: bytes, folder: Path) -> None:
+    """An executed notebook."""
+    normalise(_written(content, folder, "a.ipynb"))
+
+
+READERS: dict[str, Reader] = {
+    reader.__name__: reader
+    for reader in (config, hdf5, store, checkpoint, record, published, archive, tarball, notebook)
+}
+
+
+def outcome(reader: Reader, content: bytes, folder: Path) -> str:
+    """`taken`, or the refusal's words."""
+    try:
+        reader(content, folder)
+    except SpsnError as error:
+        return str(error)
+    return "taken"

@@ -1,0 +1,149 @@
+"""Asked to end (SIGTERM, as a cluster does), a training keeps what it has done; started again it ends as if
+nothing had happened. The processes and the signals are real.
+"""
+
+import re
+import signal
+import subprocess
+import sys
+from contextlib import nullcontext
+
+import pytest
+from support import ROOT, environment
+
+from spsn import processes
+from spsn.checkpoints import CheckpointStore
+from spsn.errors import StoppedError
+from spsn.files import write_json
+from spsn.grid import find_block, run_settings
+from spsn.records import read_record
+from spsn.settings import from_mapping, to_mapping
+from spsn.training import Data, train_block
+
+BLOCK, SEEDS, EPOCHS = "accuracy/spsn-sb/augmented", (0, 1), 100
+# Says when it may be asked, then every time that it was.
+WORKER = """
+import time
+from spsn import processes
+processes.ONE_CALL = 0.5
+with processes.stop_at_sigterm() as asked:
+    print("ready", flush=True)
+    while not asked():
+        time.sleep(0.01)
+    print("asked", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def prepare(stores):
+    """Writes what `spsn train` reads into a folder, and returns the command."""
+
+    def prepared(folder, settings, seeds):
+        write_json(folder / "settings.json", to_mapping(settings))
+        for store, split in zip(stores, ("train", "test"), strict=True):
+            store.save(folder / f"{split}.safetensors")
+        block = ("--block", BLOCK, "--seeds", ",".join(map(str, seeds)), "--settings", "settings.json")
+        data = ("--train", "train.safetensors", "--test", "test.safetensors", "--results", ".")
+        return [sys.executable, "-m", "spsn.cli", "train", *block, *data]
+
+    return prepared
+
+
+@pytest.fixture
+def seldom(settings):
+    """Settings of a training that takes seconds, and that keeps no checkpoint unless it is asked to end."""
+    config = to_mapping(settings)
+    config["execution"]["checkpoint_every"] = EPOCHS
+    config["experiments"]["accuracy"]["training"]["epochs"] = EPOCHS
+    return from_mapping(config)
+
+
+def start(command, folder) -> subprocess.Popen:
+    return subprocess.Popen(
+        command, cwd=folder, env=environment(ROOT), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def outcome(folder):
+    """Settings and result of every record."""
+    records = [read_record(path) for path in sorted(folder.glob("runs/**/*.json"))]
+    return [(record.settings, record.result) for record in records]
+
+
+def kept(folder) -> list[int]:
+    """After how many epochs there are checkpoints."""
+    names = (path.name for path in folder.glob("checkpoints/**/*.epoch*.safetensors"))
+    return sorted(int(re.search(r"epoch(\d+)", name)[1]) for name in names)
+
+
+def disturb(command, folder, number: int) -> tuple[int, str]:
+    """Start the training and send it a signal in its first epochs; returns status and messages."""
+    process = start(command, folder)
+    for line in process.stderr:
+        if ": epoch " in line:
+            break
+    process.send_signal(number)
+    _, messages = process.communicate(timeout=60)
+    return process.returncode, messages
+
+
+def test_a_training_that_is_asked_to_end_keeps_its_last_epoch_and_goes_on_from_it(tmp_path, prepare, seldom):
+    quiet, disturbed = tmp_path / "quiet", tmp_path / "disturbed"
+    quiet.mkdir()
+    disturbed.mkdir()
+    assert start(prepare(quiet, seldom, SEEDS), quiet).wait(timeout=120) == 0
+    command = prepare(disturbed, seldom, SEEDS)
+    status, messages = disturb(command, disturbed, signal.SIGTERM)
+    (epoch,) = kept(disturbed)
+    assert status == 143 and 0 < epoch < EPOCHS
+    assert f"{epoch} of {EPOCHS} epochs kept" in messages and "Traceback" not in messages
+    assert not list(disturbed.glob("runs/**/*.json"))
+    assert start(command, disturbed).wait(timeout=120) == 0
+    assert outcome(disturbed) == outcome(quiet) and len(outcome(quiet)) == len(SEEDS)
+    assert not kept(disturbed)
+
+
+def test_ctrl_c_ends_a_training_at_once_and_cleanly(tmp_path, prepare, seldom):
+    status, messages = disturb(prepare(tmp_path, seldom, (0,)), tmp_path, signal.SIGINT)
+    assert status == 130 and messages.splitlines()[-1] == "spsn: interrupted" and "Traceback" not in messages
+    assert not kept(tmp_path) and not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("calls", [0, 1, 5, 6])
+def test_wherever_it_is_asked_a_block_goes_on_from_there(tmp_path, settings, stores, calls):
+    """Two runs of four epochs, asked before each: after `calls` of them the answer is to stop."""
+    block, data = find_block(settings, BLOCK, SEEDS), Data(*stores)
+    answers = iter([False] * calls + [True])
+    with pytest.raises(StoppedError, match=f"{calls % 4} of 4 epochs kept"):
+        train_block(settings, block, data, tmp_path / "disturbed", lambda: nullcontext(answers.__next__))
+    store = CheckpointStore(tmp_path / "disturbed")
+    digests = {"train_digest": stores[0].digest, "test_digest": stores[1].digest}
+    first = run_settings(settings, block, 0, classes=4, **digests)
+    assert bool(list((tmp_path / "disturbed").glob("**/seed0.done.json"))) == (calls >= 4)
+    assert store.epochs(first) == ({calls} if 0 < calls < 4 else set())
+    for name in ("disturbed", "quiet"):
+        train_block(settings, block, data, tmp_path / name)
+    assert outcome(tmp_path / "disturbed") == outcome(tmp_path / "quiet")
+
+
+def test_two_calls_in_a_moment_are_one_and_a_later_one_ends_at_once():
+    process = start([sys.executable, "-c", WORKER], ROOT)
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    assert process.stdout.readline() == "asked\n"
+    process.terminate()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.6)
+    process.terminate()
+    assert process.wait(timeout=10) == processes.TERMINATED
+    process.communicate()
+
+
+def test_afterwards_a_call_to_end_is_what_it_was_before():
+    before = signal.getsignal(signal.SIGTERM)
+    with processes.stop_at_sigterm() as asked:
+        assert not asked()
+        signal.raise_signal(signal.SIGTERM)
+        assert asked()
+    assert signal.getsignal(signal.SIGTERM) is before
