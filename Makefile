@@ -1,6 +1,7 @@
 # make demo     everything on a small scale, from data to results/demo/report/report.pdf
 # make paper    the paper's own grid, to results/paper/report/report.pdf (a GPU is wanted)
 # make test     the tests
+# make test-slurm   the workflow through a Slurm that the test starts (as root, on a machine without one)
 # make peers    neurons against those of other libraries, in an environment of its own: results, then times
 # make fuzz     every reader of strangers' files fuzzed for ten minutes (ARGS="--minutes 1 config"); not in CI
 # make gpu-check    what the GPU at hand reaches, to results/gpu-check/; a reduced form without one
@@ -10,7 +11,7 @@
 CONFIG ?= config/demo.yaml
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo paper test peers fuzz gpu-check setup tex lint lock
+.PHONY: demo paper test test-slurm peers fuzz gpu-check setup tex lint lock
 .NOTPARALLEL:
 
 demo: tex setup
@@ -24,6 +25,10 @@ paper: tex setup
 test: setup
 	@tools/setup.sh tex || echo "Without TeX, the tests that typeset the report are skipped."
 	.venv/bin/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+
+test-slurm: setup
+	@tools/setup.sh slurm || echo "Without Slurm, its test is skipped."
+	.venv/bin/python -m pytest -m slurm tests/slurm $(ARGS)
 
 peers: setup
 	@tools/peers.sh

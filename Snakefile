@@ -19,6 +19,7 @@ from snakemake.utils import min_version, validate
 from spsn import grid, layout, manifest, sources
 from spsn.data import fsdd, listings
 from spsn.errors import SettingsError
+from spsn.methods import TRAITS
 from spsn.replication import digests
 from spsn.settings import DatasetAudio, DatasetFiles, from_mapping, to_mapping
 

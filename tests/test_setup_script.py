@@ -57,6 +57,11 @@ class Machine:
         self.program("id", f"echo {0 if root else 1000}")
         self.program("sudo", "exit 1")
 
+    def places(self, folders: str) -> None:
+        """Where the set-up looks for daemons besides PATH, instead of this machine's own."""
+        script = self.project / "tools" / "setup.sh"
+        script.write_text(re.sub(r"^SBIN=.*", f"SBIN={folders}", script.read_text(), flags=re.MULTILINE))
+
     def calls(self, name: str) -> list[str]:
         """The arguments of each call of that stand-in, in order."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
@@ -136,6 +141,29 @@ def test_a_failing_apt_shows_why_and_names_the_packages(machine):
     done = machine.setup("tex")
     assert done.returncode == 1
     assert "E: no network" in done.stderr and "texlive-fonts-recommended" in done.stderr
+
+
+def test_slurm_is_installed_where_it_is_missing_and_allowed_and_then_left_alone(machine):
+    machine.user(root=True)
+    programs = ("munged", "slurmctld", "slurmd", "sbatch")
+    makes = "; ".join(f"cp '{machine.bin}/id' '{machine.bin}/{name}'" for name in programs)
+    (machine.bin / "cp").symlink_to(shutil.which("cp"))
+    machine.program("apt-get", f"case $* in *install*) {makes};; esac")
+    machine.places("")
+    for _ in range(2):
+        done = machine.setup("slurm")
+        assert done.returncode == 0, done.stderr
+    _, install = machine.calls("apt-get")
+    assert {"--no-install-recommends", "slurm-wlm", "munge"} <= set(install.split())
+
+
+def test_missing_slurm_without_rights_names_the_packages(machine):
+    machine.user(root=False)
+    machine.program("apt-get")
+    machine.places("")
+    done = machine.setup("slurm")
+    assert done.returncode == 1 and machine.calls("apt-get") == []
+    assert "sudo apt-get install --no-install-recommends slurm-wlm munge" in done.stderr
 
 
 def add_venv(machine: Machine) -> None:

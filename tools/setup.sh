@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh python    .venv: the packages of requirements.lock, torch, the project itself
 #   tools/setup.sh tex       latexmk and the LaTeX packages of the report
+#   tools/setup.sh slurm     Slurm and munge, for tests/slurm to start them
 #
 # PYTHON=python3.12        the interpreter to make .venv with
 # TORCH=cpu | cuda         the build of torch; without it, cuda where there is an NVIDIA driver
@@ -15,6 +16,9 @@ TEX_FILES=(article.cls amsmath.sty array.sty booktabs.sty caption.sty fancyhdr.s
     graphicx.sty helvet.sty hyperref.sty inputenc.sty longtable.sty mathpazo.sty microtype.sty natbib.sty
     textcomp.sty xcolor.sty pplr8t.tfm phvr8t.tfm t1xtt.tfm)
 TEX_PACKAGES=(latexmk texlive-latex-base texlive-latex-recommended texlive-fonts-recommended)
+SLURM_PROGRAMS=(munged slurmctld slurmd sbatch)
+SLURM_PACKAGES=(slurm-wlm munge)
+SBIN=/usr/local/sbin:/usr/sbin:/sbin # where daemons lie, which the PATH of a person may not have
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() {
@@ -183,8 +187,25 @@ setup_tex() {
     [ -z "$missing" ] || fail "after the installation TeX still lacks: ${missing% }"
 }
 
+missing_slurm() {
+    local program
+    for program in "${SLURM_PROGRAMS[@]}"; do
+        PATH=$PATH:$SBIN command -v "$program" >/dev/null || echo "$program"
+    done
+}
+
+setup_slurm() {
+    local missing
+    missing=$(missing_slurm | tr '\n' ' ')
+    [ -n "$missing" ] || return 0
+    need_packages "the test of the cluster needs Slurm (missing: ${missing% })" "${SLURM_PACKAGES[@]}"
+    missing=$(missing_slurm | tr '\n' ' ')
+    [ -z "$missing" ] || fail "after the installation Slurm still lacks: ${missing% }"
+}
+
 case ${1:-} in
     python) setup_python ;;
     tex) setup_tex ;;
-    *) fail "usage: tools/setup.sh python | tex" ;;
+    slurm) setup_slurm ;;
+    *) fail "usage: tools/setup.sh python | tex | slurm" ;;
 esac

@@ -67,7 +67,7 @@ TRAITS: dict[str, Traits] = {
     "spsn-gs": Traits("SPSN", True, "exact, straight-through", "none", "network"),
     "non-spiking": Traits("SPSN", True, "exact", "none", "network"),
     "psu": Traits(_PSU, True, "exact", "estimated", "none"),
-    "ipsu-code": Traits(_PSU, True, "exact", "estimated", "none", square=True),
+    "ipsu-code": Traits(_PSU, True, "exact", "of the input", "none", square=True),
     "ipsu-sigmoid": Traits(_PSU, True, "exact", "estimated", "none", square=True),
     "rpsu": Traits(_PSU, True, "exact", "estimated", "none", square=True),
     "bptt": Traits("EXODUS", False, "exact", _SOFT, "none"),

@@ -1,5 +1,5 @@
-"""The workflow through a real Slurm: what scancel ends, and what a time limit ends, the next job takes up, and
-the records are those of a workflow that nobody disturbed.
+"""The workflow through a real Slurm: what scancel ends, and what a time limit ends, the next job takes up,
+and the records are those of a workflow that nobody disturbed.
 """
 
 import os

@@ -67,6 +67,12 @@ def results_folder(wildcards, input):
     return os.path.dirname(input.settings)
 
 
+def expected_effort(block):
+    """What takes longest comes first, so that all end together; a loop in autograd's graph takes longest of all."""
+    loops = TRAITS[block.model].fused == "none" and not TRAITS[block.model].parallel
+    return len(block.seeds) * block.training.epochs * (10 if loops else 1)
+
+
 def block_identity(block):
     """All of the configuration that determines the block's runs, for Snakemake to notice a change."""
     run = grid.run_settings(SETTINGS, block, 0, classes=0, train_digest="", test_digest="")

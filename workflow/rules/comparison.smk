@@ -65,7 +65,10 @@ for notebook, (reads, makes) in COMPARISON_NOTEBOOKS.items():
 
 rule full_provenance:
     input:
-        [f"{RESULTS}/{name}" for name in manifest.report_files(SETTINGS) + manifest.comparison_files(SETTINGS)],
+        [
+            f"{RESULTS}/{name}"
+            for name in manifest.report_files(SETTINGS) + manifest.comparison_files(SETTINGS)
+        ],
         REPORT_TEXT,
         settings=SETTINGS_FILE,
     output:

@@ -84,7 +84,7 @@ if HEARD:
         threads: all_cores(on_cluster=8)
         resources:
             mem_mb=hearing_memory,
-            runtime=minutes(240),
+            runtime=minutes(720),
         params:
             recordings=HEARD.identity,
             options=verbatim(HEARD.options),
@@ -107,7 +107,7 @@ if SETTINGS.dataset == "synthetic-digits":
         threads: all_cores(on_cluster=8)
         resources:
             mem_mb=hearing_memory,
-            runtime=minutes(240),
+            runtime=minutes(720),
         params:
             train=SETTINGS.synthetic_digits.train,
             test=SETTINGS.synthetic_digits.test,

@@ -1,7 +1,7 @@
 # The timing study owns the machine while it measures: all cores and every GPU.
 
 accuracy_step = SETTINGS.experiments.accuracy.network.time_step
-timing_resources = {"gpu": all_gpus(), "mem_mb": 16000, "runtime": minutes(240)}
+timing_resources = {"gpu": all_gpus(), "mem_mb": 16000, "runtime": minutes(720)}
 timing_settings = to_mapping(SETTINGS)["experiments"]["timing"]
 accuracy_settings = to_mapping(SETTINGS)["experiments"]["accuracy"]
 comparison_settings = to_mapping(SETTINGS)["experiments"]["comparison"]

@@ -18,7 +18,7 @@ for block in grid.blocks(SETTINGS) + grid.comparison_blocks(SETTINGS):
             f"{RESULTS}/logs/train_{block.job}.log",
         benchmark:
             f"{RESULTS}/benchmarks/train_{block.job}.tsv"
-        priority: len(block.seeds) * block.training.epochs  # what takes longest first, so that all end together
+        priority: expected_effort(block)
         conda:
             f"../../{ENVIRONMENT}"
         threads: SETTINGS.execution.threads
