@@ -130,7 +130,7 @@ def spoil(path, spikes):
         ("a.h5", b"", "spikes", "not a whole HDF5 file"),
         ("a.safetensors", b"\x08" + bytes(7) + b"{}      ", "event store", "not a whole event store"),
         ("a.zip", b"PK\x03\x04" + bytes(50), "archive", "not an archive of SHD"),
-        ("a.gz", gzip.compress(b"x"), "archive", "not an archive of SHD"),
+        ("a.gz", gzip.compress(b"x", mtime=0), "archive", "not an archive of SHD"),
         ("a.wav", b"RIFF" + bytes(50), "recording", "not a sound that can be read"),
         ("a.txt", b"some text that is longer than that", "unknown", "no spikes"),
     ],
