@@ -204,5 +204,5 @@ def test_group_may_write_where_the_base_lets_it(package, tmp_path):
 
 def test_this_package_depends_on_what_its_compiled_modules_import():
     modules = {name for name, _ in compile_cache._compiled_sources("spsn")}
-    assert {"spsn.noise", "spsn.data.batches", "spsn.data.events", "spsn.data.inner_ear"} <= modules
+    assert {"spsn.noise", "spsn.data.batches", "spsn.data.events", "spsn.data.inner_ear_cells"} <= modules
     assert not modules & {"spsn.replication.style", "spsn.cli"}

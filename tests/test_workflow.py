@@ -29,6 +29,7 @@ HARMLESS = {
     "data/spikes.py",
     "dataset_settings.py",
     "errors.py",
+    "experiment_settings.py",
     "files.py",
     "devices.py",
     "mapping.py",

@@ -49,7 +49,16 @@ NETWORK = (
     "threads.py",
     *below("kernels"),
 )
-TRAINING = (*NETWORK, "optimizer.py", "stack.py", "training.py", "evaluation.py", "grid.py", "records.py")
+TRAINING = (
+    *NETWORK,
+    "optimizer.py",
+    "resident.py",
+    "stack.py",
+    "training.py",
+    "evaluation.py",
+    "grid.py",
+    "records.py",
+)
 GOLDEN = (*NETWORK, "evaluation.py", "published.py", "golden.py", "weights.py")
 ROBUSTNESS = (*NETWORK, "evaluation.py", "robustness.py")
 ILLUSTRATION = ("noise.py", "illustration.py", "neurons/integrator.py", "neurons/lif.py", "neurons/spsn.py")
