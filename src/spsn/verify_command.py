@@ -1,6 +1,7 @@
 """The command of `spsn` that holds a folder of results against itself."""
 
 import argparse
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def verify(options: argparse.Namespace) -> None:
             f"verifying needs {error.name}; install it with: pip install 'spsn[report]'"
         ) from error
 
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every font in a PDF
     found = verify(options.results, options.paper or paper_folder())
     for line in found.lines:
         print(line)

@@ -24,7 +24,7 @@ _VOLATILE = (
 
 # What nbformat raises depends on where a notebook is none.
 UNREADABLE = (
-    *(OSError, ValueError, AttributeError, TypeError, LookupError, RecursionError),
+    *(OSError, ValueError, AttributeError, TypeError, LookupError, NameError, AssertionError, RecursionError),
     nbformat.ValidationError,
 )
 
