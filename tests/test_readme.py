@@ -21,6 +21,7 @@ COMMANDS = [command for line in LINES if (command := line.partition("#")[0].stri
 MICRO = "results/micro/report/report.pdf"
 OWN_DATA = "snakemake --cores all --config data_dir=/path/to/folder"
 FSDD = "snakemake --cores all --configfile config/fsdd.yaml"
+COMPARISON = "snakemake --cores all comparison"
 # What cannot be run as it stands is run on the smallest configuration, or only looked at.
 INSTEAD = {
     "make demo": "make demo CONFIG=config/micro.yaml",
@@ -28,6 +29,7 @@ INSTEAD = {
     "make paper": "make --dry-run paper",
     OWN_DATA: f"{OWN_DATA} --dry-run",
     FSDD: f"{FSDD} --dry-run",
+    COMPARISON: f"{COMPARISON} --dry-run",
 }
 
 

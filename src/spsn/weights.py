@@ -29,7 +29,7 @@ def evaluate_weights(
     can be tested too: its further outputs are answers that are always wrong.
     """
     if model not in PAPER_MODELS:
-        raise SettingsError(f"there is no model {model!r} of the paper; known: {', '.join(PAPER_MODELS)}")
+        raise SettingsError(f"there is no model {model!r}; known: {', '.join(PAPER_MODELS)}")
     network = network_of(weights, model, store, batch_size)
     passes = [test(network, store, trial=trial) for trial in range(trials)]
     hits = [int((p.predictions[0] == store.label).sum()) for p in passes]

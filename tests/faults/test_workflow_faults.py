@@ -158,24 +158,3 @@ def test_two_workflows_in_one_folder(without_runs, quiet):
     assert first.wait(timeout=120) == 0
     found = runs(without_runs)
     assert found == {path: run for path, run in runs(quiet).items() if path in found} and len(found) == 2
-
-
-def test_data_from_a_clock_that_ran_ahead(quiet, tmp_path):
-    """Promised: a wrong date costs no training. Seen: event stores of 2099 are known by their contents; a
-    trainer called all the same is refused by Snakemake, which says why and takes its outputs away; dated
-    right, the next call puts back the same bytes, execution times included.
-    """
-    folder = Path(shutil.copytree(quiet, tmp_path / "project"))
-    before = {path: path.read_bytes() for path in (folder / BLOCK).iterdir()}
-    stores = {path: path.stat().st_mtime_ns for path in (folder / RESULTS / "events").iterdir()}
-    for store in stores:
-        os.utime(store, (4e9, 4e9))
-    assert min(path.stat().st_mtime for path in stores) > time.time() + 1e9
-    assert snakemake(folder, *RECORDS).returncode == 0
-    assert {path: path.read_bytes() for path in (folder / BLOCK).iterdir()} == before
-    refused = snakemake(folder, *RECORDS, "--forcerun", "train_accuracy_spsn-sb_augmented_0-1")
-    assert refused.returncode != 0 and "clock skew" in refused.stdout and not list((folder / BLOCK).iterdir())
-    for store, made_at in stores.items():
-        os.utime(store, ns=(made_at, made_at))
-    assert snakemake(folder, *RECORDS).returncode == 0
-    assert {path: path.read_bytes() for path in (folder / BLOCK).iterdir()} == before

@@ -193,7 +193,9 @@ def records(tmp_path: Path, small_plan: Settings) -> list[Path]:
     paths = []
     for block in blocks(small_plan):
         for seed in block.seeds:
-            run = run_settings(small_plan, block, seed, classes=10, train_digest="t", test_digest="e")
+            run = run_settings(
+                small_plan, block, seed, classes=10, train_digest="t", test_digest="e", backend="torch"
+            )
             paths.append(tmp_path / "runs" / block.name / f"seed{seed}.json")
             write_record(paths[-1], made_record(run))
     return paths

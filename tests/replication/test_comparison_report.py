@@ -116,7 +116,7 @@ def test_what_all_learned_is_said(tmp_path: Path):
     psu = (runs.model == "psu") & (runs.condition == "4ms")
     runs.loc[psu, ["test_hits", "test_accuracy", "spikes_per_ms"]] = [120, 0.6, 9.0]
     text = part_two(crafted.typeset(make(tmp_path / "demo", runs=runs), PLAN))
-    assert "Nothing: in all 29 combinations of method and time step" in text
+    assert "Nothing: in all 28 combinations of method and time step" in text
     assert "is subtracted at every step" not in text
 
 
