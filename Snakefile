@@ -21,7 +21,7 @@ from spsn.data import fsdd, listings
 from spsn.errors import SettingsError
 from spsn.methods import TRAITS
 from spsn.replication import digests
-from spsn.settings import DatasetAudio, DatasetFiles, from_mapping, to_mapping
+from spsn.settings import DatasetAudio, DatasetFiles, from_mapping, renew, to_mapping
 
 min_version("9.0")
 
@@ -95,6 +95,10 @@ localrules:
     train,
     timing,
     figures,
+
+
+onstart:
+    renew(SETTINGS, SETTINGS_FILE)
 
 
 onsuccess:

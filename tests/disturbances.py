@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -55,7 +56,13 @@ def start(folder: Path, *arguments: str, before: str = "", **variables: str) -> 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hears_the_keyboard,
     )
+
+
+def hears_the_keyboard() -> None:
+    """Have a process end at Ctrl-C, also where these tests run in a background that does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str]:
@@ -167,11 +174,14 @@ def disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process works; one that ended and that nobody has asked for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    """Whether a thread of a process works; only when the last has ended are its files closed."""
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        try:
+            if (thread / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def children(pid: int) -> list[int]:

@@ -10,8 +10,9 @@ import pytest
 from support import ROOT, load_config
 
 from spsn.errors import SettingsError
+from spsn.files import write_json
 from spsn.schema import schema
-from spsn.settings import from_mapping, load, to_mapping
+from spsn.settings import from_mapping, load, renew, to_mapping
 
 CONFIGS = [("paper",), ("paper", "demo"), ("paper", "micro"), ("paper", "fsdd")]
 SHD_TRAIN_GZ = "d47c9825dee33347913e8ce0f2be08b0"  # the archive's md5 as norse gives it
@@ -172,3 +173,20 @@ def test_load_names_a_damaged_file(tmp_path):
     (tmp_path / "s.json").write_text("{")
     with pytest.raises(SettingsError, match=r"s\.json"):
         load(tmp_path / "s.json")
+
+
+@pytest.mark.parametrize("stands", ["other", "damaged", "same", "nothing"])
+def test_settings_are_renewed_where_others_stand(config, tmp_path, stands):
+    path, settings = tmp_path / "settings.json", from_mapping(config)
+    other = from_mapping({**config, "name": "other"})
+    if stands != "nothing":
+        write_json(path, to_mapping(other if stands == "other" else settings))
+    if stands == "damaged":
+        path.write_bytes(path.read_bytes()[:100])
+    before = path.stat().st_ino if path.exists() else None
+    renew(settings, path)
+    if stands == "nothing":
+        assert not path.exists()
+    else:
+        assert load(path) == settings
+        assert (path.stat().st_ino == before) == (stands == "same")  # a file that is written is another one

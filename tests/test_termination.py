@@ -2,13 +2,17 @@
 nothing had happened. The processes and the signals are real.
 """
 
+import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import time
 from contextlib import nullcontext
 
 import pytest
+from disturbances import hears_the_keyboard, is_alive, wait_until
 from support import ROOT, environment
 
 from spsn import processes
@@ -32,6 +36,14 @@ with processes.stop_at_sigterm() as asked:
         time.sleep(0.01)
     print("asked", flush=True)
     time.sleep(60)
+"""
+# Says its number, and lives as long as those who started it.
+WATCHER = """
+import os, time
+from spsn.processes import end_with_parent
+end_with_parent()
+print(os.getpid(), flush=True)
+time.sleep(60)
 """
 
 
@@ -61,7 +73,13 @@ def seldom(settings):
 
 def start(command, folder) -> subprocess.Popen:
     return subprocess.Popen(
-        command, cwd=folder, env=environment(ROOT), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env=environment(ROOT),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=hears_the_keyboard,
     )
 
 
@@ -147,3 +165,39 @@ def test_afterwards_a_call_to_end_is_what_it_was_before():
         signal.raise_signal(signal.SIGTERM)
         assert asked()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def watching(*command: str) -> tuple[subprocess.Popen, int]:
+    """A command that starts a process that watches who started it, and that process's number."""
+    started = subprocess.Popen(
+        command, env={**environment(ROOT), "WORK": WATCHER}, stdout=subprocess.PIPE, text=True
+    )
+    return started, int(started.stdout.readline())
+
+
+# The second shell of each is there because it has something left to do.
+IN_SHELLS = f'({shlex.quote(sys.executable)} -c "$WORK"; true); true'
+
+
+def test_a_process_ends_with_the_one_that_started_it_also_behind_several_shells():
+    driver = "import subprocess, sys; subprocess.run(['bash', '-c', sys.argv[1]])"
+    started, worker = watching(sys.executable, "-c", driver, IN_SHELLS)
+    line = [worker]
+    while line[-1] != started.pid:
+        line.append(processes.parent_of(line[-1]))
+    assert len(line) == 4  # two shells lie between
+    started.kill()
+    started.wait()
+    assert wait_until(lambda: not is_alive(worker), 20)
+
+
+def test_a_job_that_an_interactive_shell_put_into_the_background_outlives_that_shell():
+    groups = 'set -m; bash -c "$0" & wait'  # each job in a group of its own, as on a terminal
+    started, worker = watching("bash", "-c", groups, IN_SHELLS)
+    started.kill()
+    started.wait()
+    try:
+        time.sleep(4 * processes.INTERVAL)
+        assert is_alive(worker)
+    finally:
+        os.kill(worker, signal.SIGKILL)

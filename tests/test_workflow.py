@@ -188,6 +188,38 @@ def test_changing_one_experiment_trains_that_one_alone(finished):
     assert trained == ["train_regularization_spsn-sb_regularized-0.20_0-1"]
 
 
+def test_a_changed_block_is_trained_again_at_once_and_alone(finished):
+    """Changed settings reach the jobs of the very call that brings them, not of the next one."""
+    config = yaml.safe_load((finished / "tiny.yaml").read_text())
+    config["experiments"]["loss_mode"]["training"] = {"epochs": 2}
+    (finished / "shorter.yaml").write_text(yaml.safe_dump(config))
+    settings = finished / "results/tiny/settings.json"
+    before = settings.read_bytes()
+    expected = ["train_loss-mode_lif_basic_0-1", "train_loss-mode_lif_last_0-1"]
+
+    for name, epochs in (("shorter.yaml", 2), ("tiny.yaml", 3)):
+        text = snakemake(finished, "-n", config=name).stdout
+        found = jobs(text)
+        assert sorted(job for job in found if job.startswith("train_")) == expected, text
+        assert {"collect", "figure2_loss_modes", "report"} <= set(found), text
+        assert (
+            not [job for job in found if job.startswith(("events_", "time_"))] and "robustness" not in found
+        )
+        done = snakemake(finished, "train", config=name)
+        assert done.returncode == 0, done.stdout
+        records = (finished / "results/tiny/runs").glob("loss_mode/**/seed*.json")
+        assert {json.loads(path.read_text())["settings"]["epochs"] for path in records} == {epochs}
+        assert "Nothing to be done" in snakemake(finished, "train", config=name).stdout
+    assert settings.read_bytes() == before
+
+
+def test_a_dry_run_with_other_settings_writes_nothing(finished):
+    settings = finished / "results/tiny/settings.json"
+    before, changed = settings.read_bytes(), settings.stat().st_mtime_ns
+    assert "train_" in snakemake(finished, "-n", "--config", "training={epochs: 7}").stdout
+    assert settings.read_bytes() == before and settings.stat().st_mtime_ns == changed
+
+
 def test_a_deleted_record_is_emitted_again_with_its_siblings_and_nothing_is_retrained(finished):
     folder = finished / "results/tiny/runs/accuracy/lif/basic"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -174,7 +174,13 @@ def _report_commands(of) -> None:
     c.add_argument("--list", type=Path, help="a file that names one record a line")
     c.add_argument("--out", type=Path, required=True)
 
-    c = _command(of, "notebook", commands.notebook, "execute a notebook; take out what changes every time")
+    c = _command(
+        of,
+        "notebook",
+        commands.notebook,
+        "execute a notebook; take out what changes every time",
+        follows=True,
+    )
     c.add_argument("notebook", type=Path)
     c.add_argument("--results", required=True, help="the folder that it is about")
     c.add_argument("--out", type=Path, required=True)
@@ -188,7 +194,7 @@ def _report_commands(of) -> None:
     )
     c.add_argument("--out", type=Path, required=True)
 
-    c = _command(of, "report", commands.report, "typeset the report")
+    c = _command(of, "report", commands.report, "typeset the report", follows=True)
     c.add_argument("--settings", type=Path, required=True)
     c.add_argument("--results", type=Path, required=True)
     c.add_argument("--source", type=Path, default=Path("paper/report.tex"))

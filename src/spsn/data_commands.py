@@ -80,13 +80,13 @@ def _hearing(of, command: Callable) -> None:
 
 
 def _binning(of, command: Callable) -> None:
-    c = command(of, "events", events, "bin a data file into an event store")
+    c = command(of, "events", events, "bin a data file into an event store", follows=True)
     c.add_argument("--data", type=Path, required=True, help="HDF5 file in SHD's layout")
     c.add_argument("--time-step", type=float, required=True, help="s")
     c.add_argument("--limit", type=int, help="use the first n samples only")
     c.add_argument("--out", type=Path, required=True)
 
-    c = command(of, "describe", describe, "write the facts of the data for the report")
+    c = command(of, "describe", describe, "write the facts of the data for the report", follows=True)
     c.add_argument("--settings", type=Path, required=True)
     for split in ("train", "test"):
         c.add_argument(f"--{split}", type=Path, nargs="+", required=True, help="event stores")

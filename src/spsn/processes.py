@@ -1,8 +1,9 @@
 """How a process ends: with the one that started it, and in good order where it is asked to.
 
 A killed workflow would leave its jobs running. So a job watches its parent, and where that is a shell, which
-outlives its own parent too, the shell's parent. When one of them goes, this process ends with status 143, as
-on SIGTERM. What it has written is whole (`files.py`).
+outlives its own parent too, the shell's parent, and so on within its process group. (A shell that somebody
+types into is of another group than what it starts.) When one of them goes, this process ends with status 143,
+as on SIGTERM. What it has written is whole (`files.py`).
 
 A cluster sends SIGTERM before it takes a machine away (Slurm at the end of the time limit, when another job
 preempts this one, and for scancel), and SIGKILL some time after it. Work that can be taken up again uses that
@@ -17,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 INTERVAL = 0.5  # seconds between two looks
 SHELLS = {"sh", "bash", "dash", "zsh", "ksh"}
@@ -34,10 +36,18 @@ def parent_of(pid: int) -> int | None:
 
 
 def end_with_parent() -> None:
-    """Watch, in a thread from now on, the parent and, behind a shell, its parent."""
-    parent = os.getppid()
-    behind = parent_of(parent) if _name_of(parent) in SHELLS else None
-    threading.Thread(target=_watch, args=(parent, behind), daemon=True).start()
+    """Watch, in a thread from now on, the parent and, behind shells, who of this group started them."""
+    line = [os.getppid()]
+    while _name_of(line[-1]) in SHELLS and _is_of_this_group(parent := parent_of(line[-1])):
+        line.append(parent)
+    threading.Thread(target=_watch, args=(line,), daemon=True).start()
+
+
+def _is_of_this_group(pid: int | None) -> bool:
+    try:
+        return pid is not None and os.getpgid(pid) == os.getpgrp()
+    except ProcessLookupError:
+        return False
 
 
 def _name_of(pid: int) -> str:
@@ -48,8 +58,8 @@ def _name_of(pid: int) -> str:
         return ""
 
 
-def _watch(parent: int, behind: int | None) -> None:
-    while os.getppid() == parent and (behind is None or parent_of(parent) == behind):
+def _watch(line: list[int]) -> None:
+    while os.getppid() == line[0] and all(parent_of(pid) == parent for pid, parent in pairwise(line)):
         time.sleep(INTERVAL)
     print("the process that started this one has ended; so does this one", file=sys.stderr, flush=True)
     os._exit(TERMINATED)

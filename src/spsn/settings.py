@@ -41,7 +41,7 @@ from spsn.experiment_settings import (
     SequenceLengthTiming,
     TrainingSettings,
 )
-from spsn.files import parse_json
+from spsn.files import parse_json, write_json
 from spsn.mapping import build
 
 __all__ = [  # those that are defined elsewhere are settings like the others
@@ -149,6 +149,20 @@ def load(path: str | Path) -> Settings:
             f"{path}: cannot be read as settings ({error}); make it with `spsn settings`"
         ) from error
     return from_mapping(config)
+
+
+def renew(settings: Settings, path: str | Path) -> None:
+    """Write `settings` to `path` where other settings stand, or a damaged file. Where these stand nothing is
+    done, nor where there is no file, which its own rule makes.
+    """
+    try:
+        same = parse_json(Path(path).read_text(encoding="utf-8")) == to_mapping(settings)
+    except FileNotFoundError:
+        return
+    except ValueError:
+        same = False
+    if not same:
+        write_json(path, to_mapping(settings))
 
 
 def to_mapping(settings: Settings) -> dict[str, Any]:

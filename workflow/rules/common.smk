@@ -73,6 +73,11 @@ def expected_effort(block):
     return len(block.seeds) * block.training.epochs * (10 if loops else 1)
 
 
+# All of the configuration as a parameter. The file that holds it is `ancient` to all jobs: Snakemake does not look at what
+# comes after a job that will run, so that settings made anew by a job would hide every change from the blocks.
+SETTINGS_IDENTITY = hashlib.sha256(json.dumps(to_mapping(SETTINGS)).encode()).hexdigest()
+
+
 def block_identity(block):
     """All of the configuration that determines the block's runs, for Snakemake to notice a change."""
     run = grid.run_settings(SETTINGS, block, 0, classes=0, train_digest="", test_digest="")

@@ -24,6 +24,8 @@ rule collect_comparison:
         report(COMPARED, caption="../report/comparison_runs.rst", category="Comparison"),
     log:
         f"{RESULTS}/logs/collect_comparison.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/collect_comparison.tsv"
     localrule: True
     conda:
         f"../../{ENVIRONMENT}"
@@ -41,7 +43,7 @@ for notebook, (reads, makes) in COMPARISON_NOTEBOOKS.items():
         input:
             reads,
             f"{RESULTS}/data.json",
-            settings=SETTINGS_FILE,
+            settings=ancient(SETTINGS_FILE),
             notebook=f"notebooks/{notebook}.ipynb",
             code=COMPARISON_CODE,
         output:
@@ -50,12 +52,15 @@ for notebook, (reads, makes) in COMPARISON_NOTEBOOKS.items():
             notebook=f"{RESULTS}/notebooks/{notebook}.ipynb",
         log:
             f"{RESULTS}/logs/{notebook}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/{notebook}.tsv"
         localrule: True
         conda:
             f"../../{ENVIRONMENT}"
         resources:
             mem_mb=2000,
         params:
+            identity=SETTINGS_IDENTITY,
             results=results_folder,
         shell:
             "(export JUPYTER_PREFER_ENV_PATH=1 IPYTHONDIR=$(mktemp -d) SOURCE_DATE_EPOCH=0 &&"
@@ -70,7 +75,7 @@ rule full_provenance:
             for name in manifest.report_files(SETTINGS) + manifest.comparison_files(SETTINGS)
         ],
         REPORT_TEXT,
-        settings=SETTINGS_FILE,
+        settings=ancient(SETTINGS_FILE),
     output:
         f"{RESULTS}/report/full_provenance.json",
     log:
@@ -79,6 +84,7 @@ rule full_provenance:
     conda:
         f"../../{ENVIRONMENT}"
     params:
+        identity=SETTINGS_IDENTITY,
         command=verbatim(COMPARISON_COMMAND),
         results=results_folder,
     shell:
@@ -102,7 +108,7 @@ rule full_report:
         "paper/golden.tex",
         "paper/comparison.tex",
         "paper/references.bib",
-        settings=SETTINGS_FILE,
+        settings=ancient(SETTINGS_FILE),
         source="paper/report.tex",
         code=COMPARISON_CODE,
     output:
@@ -114,6 +120,7 @@ rule full_report:
     conda:
         f"../../{ENVIRONMENT}"
     params:
+        identity=SETTINGS_IDENTITY,
         results=results_folder,
     shell:
         "spsn report --with-comparison --settings {input.settings} --results {params.results}"

@@ -22,7 +22,7 @@ rule settings:
     conda:
         f"../../{ENVIRONMENT}"
     params:
-        config=verbatim(json.dumps(to_mapping(SETTINGS))),
+        config=untriggering(json.dumps(to_mapping(SETTINGS))),  # changed settings are written by `onstart`
     shell:
         "spsn settings --json {params.config:q} --out {output} > {log} 2>&1"
 
@@ -79,6 +79,8 @@ if HEARD:
             source=SOURCES,
         log:
             f"{RESULTS}/logs/hear.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/hear.tsv"
         conda:
             f"../../{ENVIRONMENT}"
         threads: all_cores(on_cluster=8)
@@ -102,6 +104,8 @@ if SETTINGS.dataset == "synthetic-digits":
             source=SOURCES,
         log:
             f"{RESULTS}/logs/digits.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/digits.tsv"
         conda:
             f"../../{ENVIRONMENT}"
         threads: all_cores(on_cluster=8)
@@ -131,6 +135,8 @@ for split in layout.SPLITS:
                 str(layout.store_file(SETTINGS, split, step)),
             log:
                 f"{RESULTS}/logs/events_{split}_{1000 * step:g}ms.log",
+            benchmark:
+                f"{RESULTS}/benchmarks/events_{split}_{1000 * step:g}ms.tsv"
             conda:
                 f"../../{ENVIRONMENT}"
             resources:
@@ -161,7 +167,7 @@ if WEIGHTS:
 
 rule describe:
     input:
-        settings=SETTINGS_FILE,
+        settings=ancient(SETTINGS_FILE),
         code=sources.files(sources.DESCRIPTION),
         source=SOURCES,
         data=FILES.values(),
@@ -173,11 +179,14 @@ rule describe:
         rasters=RASTERS,
     log:
         f"{RESULTS}/logs/describe.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/describe.tsv"
     conda:
         f"../../{ENVIRONMENT}"
     resources:
         mem_mb=4000,
     params:
+        identity=SETTINGS_IDENTITY,
         source=("--source " + " ".join(SOURCES)) if SOURCES else "",
     shell:
         "spsn describe --settings {input.settings} --train {input.train} --test {input.test} {params.source}"

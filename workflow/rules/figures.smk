@@ -44,6 +44,8 @@ rule collect:
         report(RUNS, caption="../report/runs.rst", category="Tables"),
     log:
         f"{RESULTS}/logs/collect.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/collect.tsv"
     localrule: True
     conda:
         f"../../{ENVIRONMENT}"
@@ -64,6 +66,8 @@ rule robustness:
         test_set=ROBUSTNESS[1],
     log:
         f"{RESULTS}/logs/robustness.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/robustness.tsv"
     conda:
         f"../../{ENVIRONMENT}"
     threads: SETTINGS.execution.threads
@@ -92,6 +96,8 @@ if GOLDEN:
             about=GOLDEN[1],
         log:
             f"{RESULTS}/logs/golden.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/golden.tsv"
         conda:
             f"../../{ENVIRONMENT}"
         threads: SETTINGS.execution.threads
@@ -116,6 +122,8 @@ rule illustrate:
         f"{RESULTS}/illustration/neurons.csv",
     log:
         f"{RESULTS}/logs/illustrate.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/illustrate.tsv"
     localrule: True
     conda:
         f"../../{ENVIRONMENT}"
@@ -133,7 +141,7 @@ for notebook, (reads, makes) in NOTEBOOKS.items():
         input:
             reads,
             f"{RESULTS}/data.json",
-            settings=SETTINGS_FILE,
+            settings=ancient(SETTINGS_FILE),
             notebook=f"notebooks/{notebook}.ipynb",
             code=REPLICATION,
         output:
@@ -142,12 +150,15 @@ for notebook, (reads, makes) in NOTEBOOKS.items():
             notebook=f"{RESULTS}/notebooks/{notebook}.ipynb",
         log:
             f"{RESULTS}/logs/{notebook}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/{notebook}.tsv"
         localrule: True
         conda:
             f"../../{ENVIRONMENT}"
         resources:
             mem_mb=2000,
         params:
+            identity=SETTINGS_IDENTITY,
             results=results_folder,
         shell:
             "(export JUPYTER_PREFER_ENV_PATH=1 IPYTHONDIR=$(mktemp -d) SOURCE_DATE_EPOCH=0 &&"

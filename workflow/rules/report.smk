@@ -7,7 +7,7 @@ rule provenance:
     input:
         [f"{RESULTS}/{name}" for name in manifest.report_files(SETTINGS)],
         REPORT_TEXT,
-        settings=SETTINGS_FILE,
+        settings=ancient(SETTINGS_FILE),
     output:
         f"{RESULTS}/provenance.json",
     log:
@@ -16,6 +16,7 @@ rule provenance:
     conda:
         f"../../{ENVIRONMENT}"
     params:
+        identity=SETTINGS_IDENTITY,
         command=verbatim(COMMAND),
         results=results_folder,
     shell:
@@ -35,7 +36,7 @@ rule report:
         f"{RESULTS}/provenance.json",
         "paper/golden.tex",
         "paper/references.bib",
-        settings=SETTINGS_FILE,
+        settings=ancient(SETTINGS_FILE),
         source="paper/report.tex",
         code=REPLICATION,
     output:
@@ -47,6 +48,7 @@ rule report:
     conda:
         f"../../{ENVIRONMENT}"
     params:
+        identity=SETTINGS_IDENTITY,
         results=results_folder,
     shell:
         "spsn report --settings {input.settings} --results {params.results} --source {input.source} --out {output.pdf}"

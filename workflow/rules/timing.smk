@@ -16,6 +16,8 @@ rule time_epoch:
         f"{RESULTS}/timing/epoch.csv",
     log:
         f"{RESULTS}/logs/time_epoch.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/time_epoch.tsv"
     conda:
         f"../../{ENVIRONMENT}"
     threads: all_cores(on_cluster=SETTINGS.execution.threads)
@@ -43,6 +45,8 @@ rule time_lengths:
         f"{RESULTS}/timing/sequence_length.csv",
     log:
         f"{RESULTS}/logs/time_lengths.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/time_lengths.tsv"
     conda:
         f"../../{ENVIRONMENT}"
     threads: all_cores(on_cluster=SETTINGS.execution.threads)
@@ -64,6 +68,8 @@ rule time_methods:
         f"{RESULTS}/timing/methods.csv",
     log:
         f"{RESULTS}/logs/time_methods.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/time_methods.tsv"
     conda:
         f"../../{ENVIRONMENT}"
     threads: all_cores(on_cluster=SETTINGS.execution.threads)

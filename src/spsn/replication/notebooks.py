@@ -7,6 +7,7 @@ None of it says anything about the result, and all of it changes from run to run
 
 import os
 import re
+import warnings
 from pathlib import Path
 
 import nbformat
@@ -14,7 +15,7 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from spsn.errors import SpsnError
-from spsn.files import write_text
+from spsn.files import whole_file, write_text
 
 # A kernel's temporary sources, as they stand in warnings; addresses in the texts of nameless objects.
 _VOLATILE = (
@@ -30,18 +31,24 @@ UNREADABLE = (
 
 
 def execute(notebook: str | Path, out: str | Path, results: str) -> None:
-    """Execute `notebook` on the folder `results` into `out`, and normalise that.
+    """Execute `notebook` on the folder `results` into `out`, which appears whole and normalised.
 
     A cell that fails ends it with `SpsnError`; `out` then shows the notebook up to that cell, with its error.
     """
     kernel = {"kernel_name": "python3", "cwd": ".", "progress_bar": False}
-    try:
-        papermill.execute_notebook(str(notebook), str(out), {"results": results}, **kernel)
-    except PapermillExecutionError as error:
+    with whole_file(out) as executed:
+        failed = None
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="The specified file")  # not yet its name
+                papermill.execute_notebook(str(notebook), str(executed), {"results": results}, **kernel)
+            normalise(executed)
+        except PapermillExecutionError as error:
+            failed = error
+    if failed is not None:
         raise SpsnError(
-            f"{notebook}: a cell failed, {out} shows which. {error.ename}: {error.evalue}"
-        ) from error
-    normalise(out)
+            f"{notebook}: a cell failed, {out} shows which. {failed.ename}: {failed.evalue}"
+        ) from failed
 
 
 def normalise(path: str | Path) -> None:
