@@ -56,9 +56,11 @@ lint: setup
 	.venv/bin/snakemake --lint
 
 # Writes requirements.lock anew from pyproject.toml and requirements.in (needs uv), changing versions only
-# where it must, and copies it into environment.yml.
+# where it must, and copies it into environment.yml. Without rfc3987-syntax, which jsonschema imports if it is
+# there: that compiles a grammar for a second whenever Snakemake or papermill starts, for a format nobody uses here.
 lock:
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-package torch \
+	    --no-emit-package rfc3987-syntax --no-emit-package lark \
 	    --custom-compile-command "make lock" --quiet pyproject.toml requirements.in -o requirements.lock
 	sed '/requirements.lock without its hashes/q' environment.yml > environment.yml.new
 	sed -n 's/^\([a-z0-9].*==.*[^ \]\) *\\$$/      - \1/p' requirements.lock >> environment.yml.new

@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 import pandas as pd
-from crafted_results import TEX
+from crafted_results import TEX, figure
 
 from spsn.grid import comparison_blocks, run_settings
 from spsn.methods import METHODS, TRAITS
@@ -126,20 +126,31 @@ def write(folder: Path, settings: Settings, of_runs=None, of_costs=None) -> Path
     return folder
 
 
-def complete(folder: Path, settings: Settings) -> Path:
-    """What else part II is made of, drawn from the tables that `write` wrote beside `crafted_results`'."""
+def complete(folder: Path, settings: Settings, *, drawn: bool = True) -> Path:
+    """What else part II is made of, from the tables that `write` wrote beside `crafted_results`'; with small
+    figures in place of those `drawn`.
+    """
     write_comparison(folder)
-    context = Context(settings.dataset_name, settings.is_shd, 0.05)
-    drawn = read_compared(folder)
-    for name, figure in {
-        "accuracy": comparison_accuracy(drawn.runs, context),
-        "cost": comparison_cost(drawn.costs, context),
-        "controls": comparison_controls(drawn.runs, context),
-    }.items():
-        save(figure, folder / "figures" / f"comparison_{name}")
+    if drawn:
+        draw(folder, settings)
+    else:
+        for name in ("accuracy", "cost", "controls"):
+            figure(folder / f"figures/comparison_{name}.pdf", 7.16)
     (folder / "report").mkdir(exist_ok=True)
     shutil.copyfile(folder / "provenance.json", folder / FULL_REPORT.provenance)
     return folder
+
+
+def draw(folder: Path, settings: Settings) -> None:
+    """The figures of part II."""
+    context = Context(settings.dataset_name, settings.is_shd, 0.05)
+    compared = read_compared(folder)
+    for name, made in {
+        "accuracy": comparison_accuracy(compared.runs, context),
+        "cost": comparison_cost(compared.costs, context),
+        "controls": comparison_controls(compared.runs, context),
+    }.items():
+        save(made, folder / "figures" / f"comparison_{name}")
 
 
 def typeset(folder: Path, settings: Settings) -> Path:

@@ -21,11 +21,11 @@ TEXT = crafted_results.TEX.with_name("comparison.tex")
 PLAN = crafted_results.plan("demo")
 
 
-def make(folder: Path, plan=PLAN, runs=None, costs=None) -> Path:
+def make(folder: Path, plan=PLAN, runs=None, costs=None, *, drawn: bool = False) -> Path:
     """A results folder with part II's files, of these runs and costs."""
     crafted_results.write(folder, plan)
     crafted.write(folder, plan, runs, costs)
-    return crafted.complete(folder, plan)
+    return crafted.complete(folder, plan, drawn=drawn)
 
 
 def part_two(pdf: Path) -> str:
@@ -38,7 +38,7 @@ def part_two(pdf: Path) -> str:
 @pytest.fixture(scope="module")
 def full(tmp_path_factory) -> Path:
     """The demo's crafted results, with part II typeset where there is TeX."""
-    folder = make(tmp_path_factory.mktemp("full") / "demo")
+    folder = make(tmp_path_factory.mktemp("full") / "demo", drawn=True)
     write_macros(folder, PLAN, folder / FULL_REPORT.macros, FULL_REPORT)
     return folder
 
@@ -165,7 +165,7 @@ def test_on_shd_it_does_not_excuse_itself(tmp_path: Path):
 
 @needs_tex
 def test_equal_results_give_equal_bytes_wherever_they_lie(full_pdf: Path, tmp_path: Path):
-    again = crafted.typeset(make(tmp_path / "an other place" / "demo"), PLAN)
+    again = crafted.typeset(make(tmp_path / "an other place" / "demo", drawn=True), PLAN)
     assert again.read_bytes() == full_pdf.read_bytes()
 
 
