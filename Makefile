@@ -24,7 +24,7 @@ paper: tex setup
 
 test: setup
 	@tools/setup.sh tex || echo "Without TeX, the tests that typeset the report are skipped."
-	.venv/bin/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slurm: setup
 	@tools/setup.sh slurm || echo "Without Slurm, its test is skipped."

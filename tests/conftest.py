@@ -17,6 +17,13 @@ from spsn.settings import Settings, from_mapping
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+# What takes minutes: whole workflows, killed processes. With several workers it must not begin last.
+LONGEST = ("test_readme.py", "test_workflow.py", "test_data_workflow.py", "test_killing.py", "faults")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not set(LONGEST) & set(item.path.parts))
+
 
 @pytest.fixture(scope="session")
 def stores() -> tuple[EventStore, EventStore]:
