@@ -9,6 +9,7 @@ snakemake --cores all comparison                            beyond the paper: th
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import sys

@@ -1,19 +1,21 @@
 """A whole results folder, made up: records and weights, and from them everything that the workflow makes."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import crafted_comparison
 import crafted_results as crafted
+import pandas as pd
 import plausible
 import torch
 from safetensors.torch import save_file
 
 from spsn import layout, provenance
 from spsn.checkpoints import weights_digest
-from spsn.files import write_json, write_text
-from spsn.grid import blocks, comparison_blocks, run_settings
+from spsn.files import digest, write_json, write_text
+from spsn.grid import RunSettings, blocks, comparison_blocks, run_settings
 from spsn.manifest import comparison_files, report_files
 from spsn.records import Execution, Result, RunRecord, write_record
 from spsn.replication.claims import write_claims
@@ -23,6 +25,7 @@ from spsn.replication.run_table import write_runs
 from spsn.replication.tables import write_table2
 from spsn.replication.typesetting import FULL_REPORT, REPORT, Edition
 from spsn.settings import Settings
+from spsn.verification.files import PDFS
 from spsn.verification.recompute import Place, steps
 
 PAPER = crafted.ROOT / "paper"
@@ -58,7 +61,7 @@ def write(folder: Path, settings: Settings, *, typeset: bool, comparison: bool =
 
 def finish(folder: Path, settings: Settings, edition: Edition = REPORT, *, typeset: bool) -> None:
     """Provenance, macros and report of the files as they are."""
-    pdf = folder / ("report/full_report.pdf" if edition.comparison else "report/report.pdf")
+    pdf = folder / PDFS[edition]
     write_provenance(folder, settings, folder / edition.provenance, crafted.COMMANDS, edition)
     if not typeset:
         versions = provenance.versions() | {"matplotlib": "0.0"}
@@ -85,8 +88,8 @@ def _facts(folder: Path, settings: Settings) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
         table.to_csv(folder / name, index=False)
     facts = crafted.facts(settings)
-    for split, digest in SPIKES.items():
-        facts["splits"][split]["digest"] = {"0.001": digest, "0.004": digest}
+    for split, value in SPIKES.items():
+        facts["splits"][split]["digest"] = {"0.001": value, "0.004": value}
     write_json(folder / "data.json", facts)
 
 
@@ -106,28 +109,40 @@ def _records(folder: Path, settings: Settings, paths, runs, grid) -> None:
         path = folder / "runs" / line.experiment / line.model / line.condition / f"seed{line.seed}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(weights, path.with_suffix(".safetensors"))
-        write_record(
-            path, RunRecord(replace(run, backend=line.backend), _result(line, weights), _execution(line))
-        )
+        run = replace(run, backend="fused" if run.backend == "auto" else run.backend)
+        write_record(path, RunRecord(run, _result(line, run, weights), _execution(line)))
     assert not wanted and len(runs) == len(paths)
 
 
-def _result(line, weights) -> Result:
+def _result(line, run: RunSettings, weights) -> Result:
     hits, total = int(line.test_hits), int(line.test_total)
-    half = {"hits": hits // 2, "total": total // 2, "in_training": True}
-    rest = {"hits": hits - hits // 2, "total": total - total // 2, "in_training": False}
     fires = line.spikes_per_ms == line.spikes_per_ms and line.spikes_per_ms is not None
     return Result(
-        train_loss=(2.0, 1.0),
-        train_accuracy=(0.1, 0.8),
+        train_loss=(*(2.0,) * (run.epochs - 1), 1.0),
+        train_accuracy=(*(0.1,) * (run.epochs - 1), 0.8),
         test_hits=hits,
         test_total=total,
         test_accuracy=hits / total,
-        spikes_per_ms=(float(line.spikes_per_ms),) if fires else (),
-        predictions=(0,) * total,
-        speakers={"0": half, "1": rest},
+        spikes_per_ms=(float(line.spikes_per_ms) / run.hidden_layers,) * run.hidden_layers if fires else (),
         weights_digest=weights_digest(weights),
+        **answers(hits),
     )
+
+
+def answers(hits: int) -> dict:
+    """Predictions of which the first `hits` are right, and what speakers make of them."""
+    of = dict(list(crafted.samples().groupby("split")))
+    right = pd.Series(range(len(of["test"])), index=of["test"].index) < hits
+    speakers = {
+        str(speaker): {
+            "hits": int(right[own.index].sum()),
+            "total": len(own),
+            "in_training": speaker in set(of["train"].speaker),
+        }
+        for speaker, own in of["test"].groupby("speaker")
+    }
+    predictions = of["test"].label.where(right, (of["test"].label + 1) % 20)
+    return {"predictions": tuple(predictions.tolist()), "speakers": speakers}
 
 
 def _execution(line) -> Execution:
@@ -141,6 +156,14 @@ def _execution(line) -> Execution:
         versions=crafted.VERSIONS,
         git_commit="0123abc",
     )
+
+
+def renew(folder: Path, edition: Edition = REPORT) -> None:
+    """Digests of the files as they are, as one who changed them would write them anew."""
+    files = json.loads((folder / edition.provenance).read_text())["files"]
+    files = {name: digest(folder / name) for name in files}
+    crafted.change_json(folder / edition.provenance, files=files)
+    write_checksums(folder / PDFS[edition], (folder / edition.macros, folder / edition.provenance))
 
 
 def copy(folder: Path, target: Path) -> Path:

@@ -2,9 +2,12 @@
 
 import gzip
 import io
+import math
 import shutil
+import struct
 import tarfile
 import tempfile
+import wave
 import zipfile
 from pathlib import Path
 
@@ -15,8 +18,10 @@ from support import ROOT, load_config, make_words, small_run
 from spsn.checkpoints import Checkpoint, CheckpointStore, History
 from spsn.data.events import EventStore
 from spsn.data.shd import write_split
+from spsn.files import write_json
 from spsn.network import StackedNetwork
 from spsn.records import Execution, Result, RunRecord, write_record
+from spsn.settings import from_mapping, to_mapping
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -39,14 +44,25 @@ def sound(folder: Path) -> dict[str, Path]:
         {name.replace(".", ".fc."): tensor[..., :1] for name, tensor in own.items()}, folder / "model.pt"
     )
     (folder / "config").write_text(yaml.safe_dump(load_config("paper", "micro")))
+    write_json(folder / "settings", to_mapping(from_mapping(load_config("paper", "micro"))))
+    (folder / "table").write_text("file,label,speaker,split\na.wav,one,ann,train\nb.wav,two,bob,test\n")
+    beep(folder / "recording")
     return {
-        "config": folder / "config",
+        **{name: folder / name for name in ("config", "settings", "table", "recording")},
         "hdf5": folder / "words.h5",
         "store": folder / "store",
         "checkpoint": checkpoints._path(run, 1),
         "record": folder / "record",
         "published": folder / "model.pt",
     }
+
+
+def beep(path: Path) -> None:
+    """A twentieth of a second of 400 Hz, 16 bits at 8 kHz."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        tone = (int(9000 * math.sin(2 * math.pi * 400 * i / 8000)) for i in range(400))
+        file.writeframes(b"".join(struct.pack("<h", sample) for sample in tone))
 
 
 def packed(content: bytes) -> dict[str, bytes]:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from spsn.checkpoints import _read_tensors, load_weights
 from spsn.commands import merged
+from spsn.data.audio import read_sound
 from spsn.data.events import EventStore
 from spsn.data.fsdd import _unpacked
+from spsn.data.labels import read_labels
 from spsn.data.shd import check_split, read_split
 from spsn.data.unpack import unpack
 from spsn.errors import SpsnError
@@ -19,7 +21,7 @@ from spsn.published import load_published
 from spsn.records import read_record
 from spsn.replication.notebooks import normalise
 from spsn.replication.run_table import collect_runs
-from spsn.settings import from_mapping, to_mapping
+from spsn.settings import from_mapping, load, to_mapping
 
 Reader = Callable[[bytes, Path], object]
 
@@ -34,6 +36,24 @@ def config(content: bytes, folder: Path) -> None:
     """A YAML configuration; what is taken can be written as JSON and read again."""
     settings = from_mapping(merged([_written(content, folder, "config.yaml")]))
     json.dumps(to_mapping(settings), allow_nan=False)
+
+
+def settings(content: bytes, folder: Path) -> None:
+    """The JSON that `spsn settings` writes."""
+    json.dumps(to_mapping(load(_written(content, folder, "settings.json"))), allow_nan=False)
+
+
+def table(content: bytes, folder: Path) -> None:
+    """A table of recordings, which lie in the folder."""
+    path = _written(content, folder, "labels.csv")
+    for name in ("a.wav", "b.wav"):
+        (folder / name).touch()
+    read_labels(folder, path)
+
+
+def recording(content: bytes, folder: Path) -> None:
+    """A file of sound."""
+    read_sound(_written(content, folder, "sound.wav"))
 
 
 def hdf5(content: bytes, folder: Path) -> None:
@@ -89,7 +109,10 @@ def notebook(content: bytes, folder: Path) -> None:
 
 READERS: dict[str, Reader] = {
     reader.__name__: reader
-    for reader in (config, hdf5, store, checkpoint, record, published, archive, tarball, notebook)
+    for reader in (
+        *(config, settings, table, recording, hdf5, store),
+        *(checkpoint, record, published, archive, tarball, notebook),
+    )
 }
 
 

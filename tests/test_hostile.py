@@ -1,21 +1,25 @@
 """Names, addresses and files made to do harm: nothing of them is executed, and nothing leaves its folder."""
 
+import io
 import json
 import pickle
 import re
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from safetensors.numpy import save_file
 from support import ROOT, load_config, make_project, run_python, snakemake
 
-from spsn.checkpoints import CheckpointStore, load_weights
+from spsn.checkpoints import LARGEST, Checkpoint, CheckpointStore, History, load_weights
 from spsn.cli import main
 from spsn.commands import merged
+from spsn.data.download import DownloadError, download
 from spsn.data.events import ARRAYS, FORMAT, TYPES, EventStore
 from spsn.errors import DataError, RecordError, SettingsError, SpsnError
 from spsn.files import parse_json
@@ -23,7 +27,10 @@ from spsn.mapping import shown
 from spsn.published import load_published
 from spsn.records import read_record
 from spsn.replication.notebooks import normalise
-from spsn.settings import from_mapping, load
+from spsn.settings import MAX_SEEDS, from_mapping, load
+from spsn.weights import network_of
+from spsn.yaml_files import LARGEST as LARGEST_YAML
+from spsn.yaml_files import MAX_VALUES
 
 CODE = [*(ROOT / "src").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk"), ROOT / "Snakefile"]
 NESTED = "[" * 100_000
@@ -90,6 +97,7 @@ def config_file(folder: Path, text: str) -> Path:
 BOMB = "a0: &a0 [x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 40)
 )
+LIST = f"accuracy: &m [{'lif, ' * 1000}]\ntables: [{'*m, ' * 1000}]\n"
 MERGED = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}\n" for i in range(1, 60))
 
 
@@ -100,15 +108,31 @@ MERGED = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]
         ("name: !!python/name:os.system", "python/name"),
         ("name: " + NESTED, "given.yaml"),
         (MERGED, "merge key <<"),
-        (BOMB + "name: *a39\ndataset: *a39\n", "unknown key"),
+        (BOMB + "name: *a39\ndataset: *a39\n", f"MAX_VALUES = {MAX_VALUES}"),
+        (LIST, f"MAX_VALUES = {MAX_VALUES}"),
         ("name: 2001-99-99", "given.yaml"),
         ("name: !!int 0x", "given.yaml"),
+        (f"name: 1{':1' * 200}.5", "given.yaml"),
         ("? [a]\n: 1", "given.yaml"),
         ("- a", "mapping"),
-        ("x: &x {x: *x}", "unknown key"),
+        ("x: &x {x: *x}", "MAX_VALUES"),
         ("name: a\nname: \udcff", "given.yaml"),
     ],
-    ids=["object", "name", "nested", "merged", "bomb", "date", "number", "key", "list", "self", "not UTF-8"],
+    ids=[
+        *(
+            "object",
+            "name",
+            "nested",
+            "merged",
+            "bomb",
+            "list of lists",
+            "date",
+            "number",
+            "sexagesimal",
+            "key",
+        ),
+        *("list", "self", "not UTF-8"),
+    ],
 )
 def test_yaml_that_is_more_than_data(text, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -119,8 +143,9 @@ def test_yaml_that_is_more_than_data(text, said, tmp_path, monkeypatch):
     assert len(str(caught.value)) < 5000 and not (tmp_path / "trace").exists()
 
 
-def test_an_alias_of_aliases_is_not_written_out(tmp_path):
-    content = merged([config_file(tmp_path, BOMB)])
+def test_an_alias_of_aliases_is_not_written_out():
+    """Whoever makes settings of a mapping need not have read it by `merged`: Snakemake reads YAML itself."""
+    content = yaml.safe_load(BOMB)
     assert len(shown(content["a39"])) < 1000
     for key in ("name", "network", "dataset", "experiments"):
         with pytest.raises(SettingsError) as caught:
@@ -128,9 +153,22 @@ def test_an_alias_of_aliases_is_not_written_out(tmp_path):
         assert len(str(caught.value)) < 1000
 
 
-def test_a_configuration_over_a_mebibyte_is_not_read(tmp_path):
-    with pytest.raises(SettingsError, match="LARGEST"):
-        merged([config_file(tmp_path, "x: " + "a" * (1 << 20))])
+def test_a_configuration_over_the_limit_is_not_read(tmp_path):
+    for excess, said in ((0, "unknown key"), (1, "LARGEST")):
+        with pytest.raises(SettingsError, match=said):
+            from_mapping(merged([config_file(tmp_path, "x: " + "a" * (LARGEST_YAML - 3 + excess))]))
+
+
+@pytest.mark.parametrize("experiment", ["accuracy", "regularization", "loss_mode", "comparison"])
+def test_seeds_are_counted(experiment):
+    config = load_config("paper")
+    for seeds in (MAX_SEEDS, MAX_SEEDS + 1):
+        config["experiments"][experiment]["seeds"] = seeds
+        if seeds == MAX_SEEDS:
+            assert getattr(from_mapping(config).experiments, experiment).seeds == MAX_SEEDS
+            continue
+        with pytest.raises(SettingsError, match=rf"{experiment}\.seeds must be at most {MAX_SEEDS}"):
+            from_mapping(config)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +189,22 @@ def test_texts_that_are_no_names(value):
             from_mapping(load_config("paper") | change)
 
 
+def test_no_text_can_be_an_option_of_a_command():
+    """`spsn fetch --out OURS --sources ADDRESS --out THEIRS` would write to theirs."""
+    audio = {"audio": "sounds", "labels": "{label}.wav", "test_speakers": ["ann", "--source=/etc/passwd"]}
+    for change in (
+        {"shd": {"sources": ["https://a.org", "--out", "/tmp/shd_test.h5"]}},
+        {"dataset": audio},
+        {"name": "-rf"},
+    ):
+        with pytest.raises(
+            SettingsError, match=r"without '-' before it, not '--?(out|source=/etc/passwd|rf)'"
+        ):
+            from_mapping(load_config("paper") | change)
+
+
 @pytest.mark.parametrize(
-    "name", ["..", ".", "../x", "/x", "a/../../b", "a\\b", "", "~", "-rf", "a b", "$(x)", "a" * 101, "data"]
+    "name", ["..", ".", "../x", "/x", "a/../../b", "a\\b", "", "~", "a b", "$(x)", "a" * 101, "data"]
 )
 def test_a_name_that_leaves_the_results_is_refused(name):
     with pytest.raises(SettingsError, match="folder's name"):
@@ -198,38 +250,26 @@ def changed(project: Path, **changes) -> None:
 
 
 def test_python_in_a_configuration_file_does_nothing(project):
-    for tag in (
-        "object/apply:os.system ['touch CANARY']",
-        "object/new:os.system ['touch CANARY']",
-        "name:os.system",
-    ):
-        (project / "harm.yaml").write_text(f"name: !!python/{tag}\n")
-        done = snakemake(project, "-n", "-p", "settings", config="harm.yaml")
-        assert done.returncode != 0 and not canaries(project), done.stdout
+    (project / "harm.yaml").write_text("name: !!python/object/apply:os.system ['touch CANARY']\n")
+    done = snakemake(project, "-n", "-p", "settings", config="harm.yaml")
+    assert done.returncode != 0 and not canaries(project), done.stdout
 
 
 def test_values_of_a_configuration_reach_no_shell(project):
-    """A real job whose command holds texts, addresses and folders that would make a file."""
-    harm = " ".join(HARM)
+    """Real jobs whose commands hold texts, addresses, folders and files that would make a file."""
+    harm, results = " ".join(HARM), "results/tiny"
     (project / harm.replace("/", "")).mkdir(exist_ok=True)
-    changed(project, golden={"weights": harm}, shd={"sources": list(HARM)}, data_dir=harm)
-    done = snakemake(project, "-p", "results/tiny/settings.json", config="harm.yaml")
-    assert done.returncode == 0, done.stdout
-    assert json.loads((project / "results/tiny/settings.json").read_text())["golden"]["weights"] == harm
-    done = snakemake(project, "-p", "results/tiny/golden/weights.json", config="harm.yaml")
-    assert done.returncode != 0 and "not the authors' published weights" in "".join(
-        path.read_text() for path in (project / "results/tiny/logs").glob("published*")
-    )
-    assert not canaries(project)
-
-
-def test_paths_of_data_reach_no_shell(project):
-    harm = " ".join(HARM)
     for split in ("train", "test"):
         shutil.copy(project / f"words_{split}.h5", project / f"{harm}_{split}.h5")
-    changed(project, dataset={"train": f"{harm}_train.h5", "test": f"{harm}_test.h5", "name": "words"})
-    done = snakemake(project, "-p", "results/tiny/events/test_2ms.safetensors", config="harm.yaml")
-    assert done.returncode == 0, done.stdout
+    data = {"train": f"{harm}_train.h5", "test": f"{harm}_test.h5", "name": "words"}
+    changed(project, dataset=data, golden={"weights": harm}, shd={"sources": list(HARM)}, data_dir=harm)
+    made = [f"{results}/settings.json", f"{results}/events/test_2ms.safetensors"]
+    done = snakemake(project, "-p", "-k", *made, f"{results}/golden/weights.json", config="harm.yaml")
+    assert all((project / path).is_file() for path in made), done.stdout
+    assert json.loads((project / made[0]).read_text())["golden"]["weights"] == harm
+    assert done.returncode != 0 and "not the authors' published weights" in "".join(
+        path.read_text() for path in (project / f"{results}/logs").glob("published*")
+    )
     assert not canaries(project)
 
 
@@ -401,6 +441,72 @@ def test_unsafe_tensors(fault, tmp_path, run):
     assert store.epochs(run) == {1} and store.load(run, 1) is None
 
 
+def test_a_sparse_file_of_a_terabyte_is_not_read(tmp_path, run):
+    """It takes no room on the disk, and its header is sound."""
+    store, size = CheckpointStore(tmp_path), 1 << 40
+    path = store._path(run, 1)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(tensors({"0.weight": entry(0, size, [size])}, body=b""))
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size + size)
+    assert store.load(run, 1) is None
+    with pytest.raises(RecordError, match="no whole weights file"):
+        load_weights(path)
+
+
+def test_what_would_not_be_read_again_is_not_written(tmp_path, run):
+    large = torch.empty(LARGEST // 4 + 1, device="meta")
+    with pytest.raises(SpsnError, match="make the network smaller"):
+        CheckpointStore(tmp_path).save(run, Checkpoint({"0.weight": large}, History([1.0], [1.0], [1.0])))
+
+
+def archived(value: float) -> bytes:
+    """A network of two layers in the authors' form, all of whose weights have one value."""
+    shapes = {"0.weight": (2, 700), "0.bias": (2,), "2.weight": (2, 2), "2.bias": (2,)}
+    torch.save({name: torch.full(shape, value) for name, shape in shapes.items()}, made := io.BytesIO())
+    return made.getvalue()
+
+
+def test_an_archive_with_two_tables_of_contents(tmp_path):
+    """zipfile takes the one before the end, torch the one at the place that the end names: what was judged
+    is what is read.
+    """
+    judged, hidden, path = archived(1.0), archived(2.0), tmp_path / "two.pt"
+    path.write_bytes(hidden[: hidden.rindex(b"PK\5\6")] + judged)
+    assert torch.load(path, weights_only=True)["0.weight"].unique().tolist() == [2.0]
+    assert load_published(path, sizes=None)["0.weight"].unique().tolist() == [1.0]
+
+
+def test_published_weights_with_packed_parts_are_refused(tmp_path):
+    sound = zipfile.ZipFile(io.BytesIO(archived(1.0)))
+    with zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in sound.namelist():
+            packed.writestr(name, sound.read(name))
+    with pytest.raises(RecordError, match=r"packed\.pt: .*its parts are packed"):
+        load_published(tmp_path / "packed.pt", sizes=None)
+
+
+@pytest.mark.parametrize("weight", [(1, 1), (30_000, 1), None])
+def test_weights_cannot_claim_a_network_by_its_biases(weight, stores):
+    """Two lists of 30,000 biases stand for a matrix of 3.6 GB between them."""
+    claimed = {f"{layer}.bias": torch.zeros(30_000) for layer in (0, 1)}
+    claimed |= {f"{layer}.weight": torch.zeros(weight or 1) for layer in (0, 1)}
+    with pytest.raises(RecordError, match="not those of a feedforward network"):
+        network_of(claimed, "lif", stores[1])
+
+
+@pytest.mark.parametrize("kind", [torch.complex64, torch.int8, torch.bool])
+def test_weights_are_real_numbers_of_somebody(kind, stores):
+    def weights(size: int, kind: torch.dtype) -> dict[str, torch.Tensor]:
+        shapes = {"0.weight": (size, 700), "0.bias": (size,), "1.weight": (2, size), "1.bias": (2,)}
+        return {name: torch.zeros(shape, dtype=kind) for name, shape in shapes.items()}
+
+    network_of(weights(3, torch.float64), "lif", stores[1])
+    for wrong in (weights(3, kind), weights(0, torch.float32)):
+        with pytest.raises(RecordError, match="not those of a feedforward network"):
+            network_of(wrong, "lif", stores[1])
+
+
 def test_checkpoints_of_strange_names_are_passed_over(tmp_path, run):
     store = CheckpointStore(tmp_path)
     folder = store._path(run, 1).parent
@@ -425,6 +531,28 @@ def test_a_notebook_that_is_none(content, tmp_path):
     with pytest.raises(SpsnError, match=r"a\.ipynb: cannot be read"):
         normalise(path)
     assert path.read_text() == content
+
+
+def test_a_redirect_whose_host_is_read_in_two_ways(server, tmp_path):
+    """urlsplit finds the host behind the @, requests before the backslash; 127.0.0.1 is the stranger here."""
+    known = server.url.replace("127.0.0.1", "localhost")
+    server.serve("/a", b"", status=302, headers={"Location": f"{server.url}\\@{known.partition('//')[2]}/b"})
+    server.serve(f"/%5C@{known.partition('//')[2]}/b", b"theirs")
+    with pytest.raises(DownloadError, match=r"localhost redirects to 127\.0\.0\.1"):
+        download(f"{known}/a", tmp_path / "a", attempts=1)
+    assert server.asked == ["/a"] and not list(tmp_path.iterdir())
+
+
+def test_what_the_document_names_is_there():
+    """Every test of the table, and every limit in capitals."""
+    text = (ROOT / "docs" / "hostile-input.md").read_text()
+    named = re.findall(r"`((?:[\w]+/)*test_\w+\.py)(?:::(test_\w+))?`", text)
+    assert len(named) > 20
+    for path, name in named:
+        assert re.search(rf"^def {name or 'test_'}", (ROOT / "tests" / path).read_text(), re.MULTILINE), name
+    sources = "".join(path.read_text() for path in CODE)
+    limits = re.findall(r"\b(?:MAX|LARGEST|LONGEST)_?[A-Z]*\b", text)
+    assert limits and not [limit for limit in limits if not re.search(rf"^{limit} = ", sources, re.MULTILINE)]
 
 
 def test_this_python_refuses_numbers_without_end():

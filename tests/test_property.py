@@ -5,6 +5,7 @@ The examples are the same every time; `make fuzz` looks further.
 
 import io
 import json
+import re
 import tempfile
 import zipfile
 from functools import partial
@@ -18,8 +19,9 @@ from hypothesis import strategies as st
 from readers import READERS, outcome
 from support import ROOT, load_config
 
+from spsn.data.listings import _ways
 from spsn.data.shd import SpikeFile, read_split
-from spsn.errors import DataError, SettingsError, SpsnError
+from spsn.errors import DataError, SettingsError
 from spsn.mapping import shown
 from spsn.settings import Settings, from_mapping, to_mapping
 
@@ -81,7 +83,7 @@ damage = st.lists(
 
 
 @pytest.mark.parametrize("reader", sorted(READERS))
-@few(max_examples=25)
+@few(max_examples=100)
 @given(changes=damage, cut=st.one_of(st.none(), st.integers(0, 1 << 30)))
 def test_any_damage_to_a_sound_file(reader, changes, cut):
     (sound, *_) = sorted((CORPUS / reader).glob("sound*"))
@@ -115,7 +117,7 @@ def structured(file: h5py.File, name: str, kind: str, shape: tuple, how: dict) -
         file[name][1] = np.arange(4).astype(kind[5:])
 
 
-@few(max_examples=120)
+@few(max_examples=250)
 @given(parts=st.lists(st.tuples(parts, types, shapes, layouts), max_size=7))
 def test_any_structure_of_an_hdf5_file(parts):
     with tempfile.TemporaryDirectory() as folder:
@@ -158,5 +160,24 @@ def test_any_member_of_an_archive(name, claimed, flags):
     assert_in_words("archive", bytes(content))
 
 
-def test_the_readers_know_one_family_of_errors():
-    assert issubclass(DataError, SpsnError) and issubclass(SettingsError, SpsnError)
+def by_trying(texts: list[str], fields: list[str], repeat: str) -> re.Pattern:
+    """A pattern of file names as a regular expression, which tries every way in turn."""
+    made = [re.escape(texts[0])]
+    for i, (field, text) in enumerate(zip(fields, texts[1:], strict=True)):
+        made.append(f"(?P={field})" if field in fields[:i] else f"(?P<{field}>[^/]{repeat})")
+        made.append(re.escape(text))
+    return re.compile("".join(made), re.DOTALL)
+
+
+signs = st.sampled_from(["", "_", "-", "/", "a", "_a"])
+fields = st.permutations(["label", "label", "a", "b", "c"]).map(lambda names: names[:4])
+
+
+@few(max_examples=300)
+@given(fields=fields, texts=st.lists(signs, min_size=5, max_size=5), name=st.text("ab_-/", max_size=12))
+def test_a_pattern_fits_as_a_regular_expression_does(fields, texts, name):
+    """Which finds the shortest parts first, or the longest; there is one way where they are the same."""
+    shortest, longest = (by_trying(texts, fields, repeat).fullmatch(name) for repeat in ("+?", "+"))
+    ways = _ways(name, texts, fields)
+    assert len(ways) == (0 if shortest is None else 1 if shortest.groups() == longest.groups() else 2)
+    assert shortest is None or len(ways) == 2 or ways[0] == shortest.groupdict()

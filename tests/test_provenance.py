@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import crafted_folder
 import crafted_results as crafted
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_versions_are_those_that_are_imported() -> None:
 
 def test_versions_leave_out_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "PACKAGES", ("numpy", "a-package-that-nobody-made"))
-    assert set(provenance.versions()) == {"spsn", "python", "numpy"}
+    assert set(provenance.versions()) == {"spsn", "python", "zlib", "numpy"}
 
 
 @needs_git
@@ -91,6 +92,35 @@ def test_commit_of_a_clean_and_of_a_changed_checkout(copied_package: Path) -> No
     assert commit_seen_from(copied_package) == f"{head}-dirty"
     (copied_package / "spsn" / "extra.py").unlink()
     (copied_package / "spsn" / "__init__.py").write_text("__version__ = 'changed'\n")
+    assert commit_seen_from(copied_package) == f"{head}-dirty"
+
+
+@needs_git
+def test_what_git_cannot_compare_is_not_called_clean(copied_package: Path, tmp_path: Path) -> None:
+    git(copied_package, "init", "-q")
+    git(copied_package, "add", ".")
+    git(copied_package, "commit", "-q", "-m", "first")
+    head = git(copied_package, "rev-parse", "HEAD")
+    wrapper = tmp_path / "programs" / "git"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\ncase "$*" in *status*) exit 1;; esac\nexec {shutil.which("git")} "$@"\n')
+    wrapper.chmod(0o755)
+    path = f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}"
+    assert commit_seen_from(copied_package, path=path) == f"{head}-dirty"
+
+
+@needs_git
+def test_a_file_whose_name_is_no_utf8_may_have_changed(copied_package: Path) -> None:
+    other = os.fsencode(copied_package) + b"/caf\xe9.txt"
+    git(copied_package, "init", "-q")
+    git(copied_package, "config", "core.quotepath", "false")
+    for content in ("old", "new"):
+        with open(other, "w") as file:
+            file.write(content)
+        if content == "old":
+            git(copied_package, "add", ".")
+            git(copied_package, "commit", "-q", "-m", "first")
+    head = git(copied_package, "rev-parse", "HEAD")
     assert commit_seen_from(copied_package) == f"{head}-dirty"
 
 
@@ -169,6 +199,17 @@ def test_provenance_names_every_file_that_the_report_rests_on(tmp_path: Path) ->
     assert {"settings.json", "data.json", "timing/epoch.csv", "figures/figure1.pdf"} <= set(found["files"])
     assert not [name for name in found["files"] if name.startswith(("logs", "report", "provenance"))]
     assert set(found["paper"]) == set(digests.TEXT) and len(found["code"]) == 64
+
+
+def test_provenance_names_what_trained_the_reports_own_runs_alone(tmp_path: Path) -> None:
+    settings = crafted.plan("demo")
+    folder = crafted_folder.write(tmp_path / "demo", settings, typeset=False)
+    record = json.loads((folder / "runs/accuracy/lif/basic/seed0.json").read_text())
+    record["execution"]["git_commit"] = "of a run that is no longer in the grid"
+    (folder / "runs/accuracy/lif/basic/seed77.json").write_text(json.dumps(record))
+    write_provenance(folder, settings, folder / "provenance.json", ["spsn"])
+    training = json.loads((folder / "provenance.json").read_text())["training"]
+    assert training["git_commits"] == ["0123abc"] and training["machines"] == [crafted.MACHINE]
 
 
 def test_the_report_says_in_which_state_the_sources_were() -> None:

@@ -1,7 +1,9 @@
 """`spsn verify`: a whole folder agrees; each single change is one line about its file, and exit code 1."""
 
+import io
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -9,15 +11,20 @@ import crafted_folder
 import crafted_results as crafted
 import pytest
 
+from spsn import provenance
 from spsn.cli import main
+from spsn.errors import SpsnError
 from spsn.files import digest, write_json, write_text
-from spsn.replication.digests import read_checksums, write_checksums
+from spsn.replication.digests import code_digest, paper_folder, read_checksums, text_digests
+from spsn.replication.report import write_macros
 from spsn.replication.typesetting import FULL_REPORT, REPORT
+from spsn.verification.bench import DRAWN_WITH, drawn_otherwise, typeset_otherwise
 from spsn.verification.compare import differences
 from spsn.verification.verify import verify
 
 PAPER = crafted_folder.PAPER
 RECORD = "runs/accuracy/lif/basic/seed0.json"
+SUMS = "report/report.pdf.sha256"
 WEIGHTS = "runs/accuracy/lif/basic/seed0.safetensors"
 needs_tex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="TeX is not installed")
 
@@ -113,6 +120,23 @@ def binary(folder: Path) -> None:
     (folder / "tables/runs.csv").write_bytes(b"\xff\x00\n")
 
 
+def twice(folder: Path) -> None:
+    sums = folder / SUMS
+    write_text(sums, sums.read_text() + sums.read_text().splitlines()[0] + "\n")
+
+
+def unnamed(folder: Path) -> None:
+    files = json.loads((folder / "provenance.json").read_text())["files"]
+    del files["timing/epoch.csv"]
+    crafted.change_json(folder / "provenance.json", files=files)
+    crafted_folder.renew(folder)
+
+
+def lengthened(folder: Path) -> None:
+    with open(folder / "tables/table2.csv", "a") as file:
+        file.write("lif,basic\n" * 200_000)
+
+
 def gone(name: str):
     return lambda folder: (folder / name).unlink()
 
@@ -135,8 +159,13 @@ CHANGES = {
     "picture": (flipped("figures/figure2.pdf", 100), "figures/figure2.pdf", "sha256"),
     "report": (flipped("report/report.pdf", 6), "report/report.pdf", "sha256"),
     "no report": (gone("report/report.pdf"), "report/report.pdf", "is missing"),
-    "no sums": (gone("report/report.pdf.sha256"), "report/report.pdf.sha256", "is missing"),
-    "sums": (damaged("report/report.pdf.sha256", "what?\n"), "report/report.pdf.sha256", "no line"),
+    "no sums": (gone(SUMS), SUMS, "is missing"),
+    "sums twice": (twice, SUMS, "names 'report.pdf' twice"),
+    "endless sums": (damaged(SUMS, "0" * 10**6), SUMS, "larger than any file of this kind"),
+    "other sums": (replaced(SUMS, "macros", "more"), SUMS, "names ../provenance.json, more.tex, report.pdf"),
+    "unnamed": (unnamed, "timing/epoch.csv", "is not named in provenance.json"),
+    "long table": (lengthened, "tables/table2.csv", "bytes, expected"),
+    "sums": (damaged(SUMS, "what?\n"), SUMS, "no line"),
     "extra": (extra_record, "runs/accuracy/lif/basic/seed77.json", "is no result"),
     "no record": (gone(RECORD), RECORD, "is missing"),
     "link": (linked_out, "tables/table2.csv", "leads out of the folder"),
@@ -171,72 +200,6 @@ def test_one_change_is_one_line(name: str, folder: Path, capsys) -> None:
     assert "1 mismatch" in err and "Traceback" not in err
 
 
-def forged(folder: Path, settings, change) -> None:
-    """A change whose maker wrote the digests anew too."""
-    change(folder)
-    files = json.loads((folder / "provenance.json").read_text())["files"]
-    files = {name: digest(folder / name) for name in files}
-    crafted.change_json(folder / "provenance.json", files=files)
-    write_checksums(folder / "report/report.pdf", (folder / REPORT.macros, folder / REPORT.provenance))
-
-
-def test_a_provenance_without_digests_is_found(folder: Path, settings) -> None:
-    crafted.change_json(folder / "provenance.json", files={})
-    write_checksums(folder / "report/report.pdf", (folder / REPORT.macros, folder / REPORT.provenance))
-    (line,) = verify(folder, PAPER).lines
-    assert line.startswith("provenance.json: has no digests of files")
-
-
-def test_settings_of_more_runs_than_anyone_trains_are_refused(folder: Path) -> None:
-    content = json.loads((folder / "settings.json").read_text())
-    content["experiments"]["accuracy"]["seeds"] = 10**12
-    write_json(folder / "settings.json", content)
-    (line,) = verify(folder, PAPER).lines
-    assert line.startswith("settings.json: ") and "seeds" in line
-
-
-def test_new_digests_do_not_hide_another_accuracy(folder: Path, settings) -> None:
-    forged(folder, settings, recorded_accuracy)
-    found = verify(folder, PAPER)
-    assert found.lines == [f"{RECORD}: test_accuracy 0.99, expected 124 of 200"]
-
-
-def test_new_digests_do_not_hide_other_hits(folder: Path, settings) -> None:
-    """A record that agrees with itself gives other tables than the folder's."""
-
-    def change(folder: Path) -> None:
-        record = json.loads((folder / RECORD).read_text())
-        record["result"] |= {"test_hits": 190, "test_accuracy": 0.95, "speakers": {}}
-        write_json(folder / RECORD, record)
-
-    forged(folder, settings, change)
-    lines = verify(folder, PAPER).lines
-    assert "tables/runs.csv: line 1, test_accuracy: '0.62', expected '0.95'" in lines
-    assert any(line.startswith("tables/table2.csv: ") for line in lines)
-
-
-def test_new_digests_do_not_hide_other_weights(folder: Path, settings) -> None:
-    forged(folder, settings, flipped(WEIGHTS, -1))
-    (line,) = verify(folder, PAPER).lines
-    assert line.startswith(f"{WEIGHTS}: digest ") and line.endswith("(its record)")
-
-
-def test_a_record_in_the_place_of_another_is_found(folder: Path, settings) -> None:
-    other = RECORD.replace("seed0", "seed1")
-    forged(folder, settings, lambda folder: shutil.copy(folder / RECORD, folder / other))
-    assert verify(folder, PAPER).lines[0] == f"{other}: is the record of {RECORD}"
-
-
-def test_hostile_facts_of_the_data_end_in_lines(folder: Path, settings) -> None:
-    forged(
-        folder,
-        settings,
-        lambda folder: write_json(folder / "data.json", {"splits": {"test": {"classes": "x"}}}),
-    )
-    lines = verify(folder, PAPER).lines
-    assert lines and all("cannot be made again" in line for line in lines)
-
-
 def test_names_that_would_steer_a_terminal_are_written_plainly(folder: Path) -> None:
     (folder / "tables/\x1b[2J\n.csv").write_text("")
     (line,) = verify(folder, PAPER).lines
@@ -248,6 +211,41 @@ def test_no_folder_and_no_paper_are_said(tmp_path: Path, capsys) -> None:
     assert "no such folder" in capsys.readouterr().err
     assert main(["verify", str(tmp_path), "--paper", str(tmp_path)]) == 1
     assert "--paper" in capsys.readouterr().err
+
+
+def test_a_folder_of_the_name_paper_need_not_be_the_repositorys(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "paper").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert paper_folder() == PAPER
+
+
+def test_a_folder_is_verified_wherever_it_lies(folder: Path, capsys, monkeypatch) -> None:
+    folder.rename(folder.parent / "under another name")
+    monkeypatch.chdir(folder.parent)
+    assert main(["verify", "under another name/"]) == 0
+    monkeypatch.chdir("under another name")
+    assert main(["verify", "."]) == 0
+    assert "all agrees" in capsys.readouterr().out
+
+
+def test_what_a_terminal_has_no_letters_for_is_shown_as_its_code(folder: Path, monkeypatch) -> None:
+    (folder / "tables/fünf.csv").write_text("")
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", out)
+    assert main(["verify", str(folder)]) == 1
+    out.flush()
+    assert out.buffer.getvalue() == rb"tables/f\xfcnf.csv: is no result of these settings" + b"\n"
+
+
+def test_a_full_disk_is_no_fault_of_the_folder(folder: Path) -> None:
+    """Files may have 20 kB: the provenance has more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(SpsnError, match="cannot be written.*Make room"):
+            verify(folder, PAPER)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_an_empty_folder_lacks_everything(tmp_path: Path, capsys) -> None:
@@ -276,8 +274,9 @@ def test_pictures_and_report_are_made_again_where_the_same_versions_stand(settin
     folder = crafted_folder.write(tmp_path / "demo", settings, typeset=True)
     found = verify(folder, PAPER)
     assert found.lines == [] and "not compared" not in found.summary
-    forged(folder, settings, flipped("figures/figure2.png", 300))
-    forged(folder, settings, flipped("report/report.pdf", 2000))
+    flipped("figures/figure2.png", 300)(folder)
+    flipped("report/report.pdf", 2000)(folder)
+    crafted_folder.renew(folder)
     assert sorted(line.partition(":")[0] for line in verify(folder, PAPER).lines) == [
         "figures/figure2.png",
         "report/report.pdf",
@@ -294,6 +293,58 @@ def test_part_two_is_verified_where_it_stands(settings, tmp_path: Path) -> None:
     assert f"{FULL_REPORT.provenance}: is missing" in verify(folder, PAPER).lines
 
 
+def test_part_two_without_its_report_is_not_passed_over_in_silence(settings, tmp_path: Path) -> None:
+    folder = crafted_folder.write(tmp_path / "demo", settings, typeset=False, comparison=True)
+    for name in (FULL_REPORT.provenance, FULL_REPORT.macros, "report/full_report.pdf"):
+        (folder / name).unlink()
+    (folder / "report/full_report.pdf.sha256").unlink()
+    found = verify(folder, PAPER)
+    assert found.lines == [] and "files of part II (its report is not there)" in found.summary
+
+
+def test_pictures_of_either_report_may_be_drawn_by_other_versions(settings, tmp_path: Path) -> None:
+    """Part II may be made later than part I: what drew the one need not have drawn the other."""
+    folder = crafted_folder.write(tmp_path / "demo", settings, typeset=False, comparison=True)
+    crafted.change_json(folder / REPORT.provenance, versions=provenance.versions())
+    write_macros(folder, settings, folder / REPORT.macros)
+    crafted_folder.renew(folder)
+    found = verify(folder, PAPER)
+    assert found.lines == [] and "drawn with matplotlib 0.0" in found.summary
+
+
+def here() -> dict:
+    """What a provenance written here says of code, versions and machine."""
+    about = {"code": code_digest(), "paper": text_digests(PAPER), "tex": provenance.tex_version()}
+    return about | {"versions": provenance.versions(), "machine": provenance.machine()}
+
+
+@pytest.mark.parametrize("name", DRAWN_WITH)
+def test_pictures_are_bound_to_all_that_draws_them(name: str) -> None:
+    about = here()
+    assert {"pillow", "fonttools", "zlib"} <= set(about["versions"])
+    assert drawn_otherwise(about, PAPER) == ""
+    about["versions"][name] = "0"
+    assert drawn_otherwise(about, PAPER).startswith(f"drawn with {name} 0, here ")
+    del about["versions"][name]
+    assert drawn_otherwise(about, PAPER).startswith(f"drawn with {name} unknown, here ")
+
+
+def test_another_version_of_the_package_is_named_by_its_commit() -> None:
+    about = here() | {"code": "", "git_commit": "c0ffee-dirty"}
+    assert drawn_otherwise(about, PAPER) == "made by another version of this package, commit c0ffee-dirty"
+    assert drawn_otherwise(here() | {"machine": {}}, PAPER) == "drawn on another machine"
+    assert "does not say" in drawn_otherwise({}, PAPER)
+
+
+@needs_tex
+def test_a_report_is_bound_to_tex_and_its_distribution() -> None:
+    about = here()
+    assert typeset_otherwise(about) == ""
+    assert typeset_otherwise(about | {"tex": None}).startswith("typeset with unknown TeX, here ")
+    about["machine"]["distribution"] = "Plan 9"
+    assert typeset_otherwise(about).startswith("typeset on Plan 9, here ")
+
+
 @pytest.mark.parametrize(
     ("found", "wanted"),
     [
@@ -304,12 +355,20 @@ def test_part_two_is_verified_where_it_stands(settings, tmp_path: Path) -> None:
         ("a,b\n", ["0 lines, expected 1"]),
         ("a,c\n1,x\n", ["columns 'a,c', expected 'a,b'"]),
         ("a,b\n1,x,z\n", ["line 1, 3: 'z', expected ''"]),
+        ("a,b\n1,x" + "y" * 70 + "\n", ["line 1, b: 'x" + "y" * 56 + "...', expected 'x'"]),
     ],
 )
 def test_tables_are_compared_by_value(found: str, wanted: list[str], tmp_path: Path) -> None:
     (tmp_path / "found").write_text(found)
     (tmp_path / "expected").write_text("a,b\n1,x\n")
     assert differences("t.csv", tmp_path / "found", tmp_path / "expected") == wanted
+
+
+def test_of_long_texts_the_place_where_they_differ_is_shown(tmp_path: Path) -> None:
+    for name, cell in (("found", "good"), ("expected", "bad")):
+        (tmp_path / name).write_text(f"verdict\n{'the same ' * 20}{cell} end\n")
+    (line,) = differences("t.csv", tmp_path / "found", tmp_path / "expected")
+    assert "good end', expected '" in line and line.endswith("bad end'")
 
 
 def test_checksums_are_those_that_sha256sum_reads(whole: Path) -> None:

@@ -42,6 +42,8 @@ from spsn.records import RunRecord, read_record, record_digest, record_path, set
 
 log = logging.getLogger(__name__)
 
+LARGEST = 4 << 30  # bytes of the tensors in a file; the paper's networks need one and a half million
+HEADER = 100_000_000  # bytes before them that safetensors reads at most
 NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # what a file system without locks answers
 
 
@@ -233,6 +235,8 @@ def _digest(tensors: dict[str, Tensor], about: dict) -> str:
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor], settings: RunSettings, **said: object) -> None:
+    if sum(tensor.nbytes for tensor in tensors.values()) > LARGEST:
+        raise SpsnError(f"{path}: would have over LARGEST = {LARGEST} bytes; make the network smaller")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     about = {**_identity(settings), **said}
     about["digest"] = _digest(tensors, about)
@@ -243,6 +247,8 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor], settings: RunSettings
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict] | None:
     """Tensors and what is said about them; None where the file is absent or not what was written."""
     try:
+        if path.stat().st_size > LARGEST + HEADER:  # a sparse file takes no room on the disk
+            return None
         with safe_open(path, framework="pt") as file:
             about = parse_json((file.metadata() or {}).get("run", "{}"), finite=False)
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118

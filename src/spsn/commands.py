@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spsn.errors import DataError, SettingsError, SpsnError
+from spsn.errors import DataError, RecordError, SettingsError, SpsnError
 from spsn.files import write_json
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,10 @@ def evaluate(options: Options) -> None:
     _use_all_threads()
     published = options.weights.suffix == ".pt"
     weights = load_published(options.weights, sizes=None) if published else load_weights(options.weights)
-    found = evaluate_weights(weights, options.model, _store(options.test), options.trials)
+    try:
+        found = evaluate_weights(weights, options.model, _store(options.test), options.trials)
+    except RecordError as error:
+        raise RecordError(f"{options.weights}: {error}; name a run's weights, or published ones") from error
     json.dump(found, sys.stdout, indent=1)
     print()
 

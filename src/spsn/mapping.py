@@ -4,8 +4,9 @@ Understood are the types that settings use: int, float, bool, str, None, Literal
 Mapping[str, X], unions of these, and further dataclasses.
 
 A configuration may come from a stranger: a few lines of YAML can stand for a list of 10^9 entries (an alias
-of aliases), a number of any length, a text that commands a terminal. So no complaint repeats more than the
-beginning of a value, numbers are finite, and texts hold neither control characters nor half characters.
+of aliases), a number of any length, a text that commands a terminal, or that a command takes for one of its
+options. So no complaint repeats more than the beginning of a value, numbers are finite, and texts hold
+neither control characters nor half characters and do not begin with a hyphen.
 """
 
 import math
@@ -122,10 +123,10 @@ def _convert_scalar(hint: type, value: Any, where: str) -> Any:
 
 
 def _within_bounds(hint: type, value: Any, where: str) -> Any:
-    if hint is str and (len(value) > MAX_TEXT or NO_TEXT.search(value)):
+    if hint is str and (len(value) > MAX_TEXT or value.startswith("-") or NO_TEXT.search(value)):
         raise SettingsError(
             f"configuration: {where} must be a text of at most {MAX_TEXT} characters without line breaks and "
-            f"other control characters, not {shown(value)}"
+            f"other control characters, and without '-' before it, not {shown(value)}"
         )
     if hint in (int, float) and not (abs(value) < WHOLE if isinstance(value, int) else math.isfinite(value)):
         raise SettingsError(f"configuration: {where} is {shown(value)}, which no computer can count with")

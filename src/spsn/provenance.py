@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import subprocess
+import zlib
 from collections.abc import Collection
 from functools import cache
 from importlib import metadata
@@ -30,6 +31,9 @@ PACKAGES = (
     "pandas",
     "matplotlib",
     "seaborn",
+    "kiwisolver",
+    "fonttools",
+    "pillow",
     "papermill",
     "nbconvert",
     "snakemake",
@@ -61,8 +65,8 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package, of Python and of those of `PACKAGES` that are installed, by name."""
-    found = {"spsn": spsn.__version__, "python": platform.python_version()}
+    """Versions of this package, Python, zlib (pictures are packed by it) and the installed of `PACKAGES`."""
+    found = {"spsn": spsn.__version__, "python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
     return found | {name: version for name in PACKAGES if (version := _version(name)) is not None}
 
 
@@ -80,8 +84,9 @@ def tex_version() -> str | None:
 def git_commit() -> str | None:
     """The commit that this package's source was checked out from, None where it lies outside a checkout.
 
-    `-dirty` is added where a tracked file differs from the commit or the package holds a file unknown to git.
-    A package that is merely installed below somebody else's repository is not part of its commit: None.
+    `-dirty` is added where a tracked file differs from the commit or the package holds a file unknown to git,
+    and where git cannot tell: what was not compared is not called clean. A package that is merely installed
+    below somebody else's repository is not part of its commit: None.
     """
     if not _git("ls-files", "--error-unmatch", "--", __file__):
         return None
@@ -91,7 +96,7 @@ def git_commit() -> str | None:
     top = _git("rev-parse", "--show-toplevel") or "."
     changed = _git("-C", top, "status", "--porcelain", "--untracked-files=no")
     unknown = _git("status", "--porcelain", "--untracked-files=all", "--", str(_SOURCE))
-    return f"{commit}-dirty" if changed or unknown else commit
+    return commit if changed == unknown == "" else f"{commit}-dirty"
 
 
 def _git(*arguments: str) -> str | None:
@@ -104,7 +109,13 @@ def _output(command: list[str], **environment: str) -> str | None:
     environment = {**os.environ, **environment}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=10, env=environment, check=True
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=10,
+            env=environment,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None

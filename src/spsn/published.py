@@ -11,7 +11,9 @@ A state dict is read as data alone (no pickled object is ever called) and names 
     {0,2,4,6}.{weight,bias}         the non-spiking one, whose odd layers are its rectifiers
 """
 
+import io
 import os
+import shutil
 import struct
 import warnings
 import zipfile
@@ -26,6 +28,7 @@ from torch import Tensor
 
 from spsn.data.download import DownloadError, download
 from spsn.data.shd import CHANNELS
+from spsn.data.unpack import BLOCK, Pieces
 from spsn.errors import DataError, RecordError
 from spsn.files import digest, parse_json, write_json
 
@@ -177,16 +180,33 @@ def load_published(path: str | os.PathLike, sizes: Sequence[int] | None = SIZES)
 
 
 def _read(path: Path) -> Any:
-    """Unpickle data alone, after a look at how large the archive says it is."""
+    """Unpickle data alone."""
     if not path.is_file():
         raise OSError("there is no such file")
-    with zipfile.ZipFile(path) as archive:  # torch's own form since version 1.6
-        size = sum(member.file_size for member in archive.infolist())
-    if size > LARGEST:
-        raise ValueError(f"it would unpack to {size} bytes, more than LARGEST = {LARGEST}")
+    if (size := path.stat().st_size) > LARGEST:
+        raise ValueError(f"it has {size} bytes, more than LARGEST = {LARGEST}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch says of odd files, this module says itself
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(_packed_anew(path), map_location="cpu", weights_only=True)
+
+
+def _packed_anew(path: Path) -> io.BytesIO:
+    """The members of a stranger's archive in one of our own: two readers of one archive may find different
+    tables of contents in it, and torch's would unpack what this one has not judged.
+    """
+    anew = io.BytesIO()
+    with path.open("rb") as file, zipfile.ZipFile(Pieces(file)) as archive, zipfile.ZipFile(anew, "w") as own:
+        members = archive.infolist()
+        size = sum(member.file_size for member in members)
+        if size > LARGEST:
+            raise ValueError(f"it would unpack to {size} bytes, more than LARGEST = {LARGEST}")
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise ValueError("its parts are packed, which those of torch's own files are not")
+        for member in members:
+            with archive.open(member) as source, own.open(member.filename, "w") as target:
+                shutil.copyfileobj(source, target, BLOCK)
+    anew.seek(0)
+    return anew
 
 
 def _names(state: Mapping[str, Any], layers: int) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +35,13 @@ def verify(options: argparse.Namespace) -> None:
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every font in a PDF
     found = verify(options.results, options.paper or paper_folder())
     for line in found.lines:
-        print(line)
+        _say(line)
     if found.mismatches:
         raise SpsnError(f"{options.results}: {found.summary}")
-    print(f"{options.results}: {found.summary}")
+    _say(f"{options.results}: {found.summary}")
+
+
+def _say(line: str) -> None:
+    """Print a line; what the terminal's letters lack is shown as its code."""
+    coding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(line.encode(coding, "backslashreplace").decode(coding))

@@ -59,9 +59,16 @@ def network_of(
     """
     layers = len(weights) // 2
     biases = [weights.get(f"{layer}.bias") for layer in range(layers)]
-    if layers < 2 or any(bias is None or bias.dim() != 1 for bias in biases):
+    if layers < 2 or any(bias is None or bias.dim() != 1 or not len(bias) for bias in biases):
         raise _not_weights()
-    settings = _table_one(model, [len(b) for b in biases], store, batch_size)
+    sizes = [len(bias) for bias in biases]
+    for layer, size in enumerate(sizes):  # before a network is made, which biases alone let grow to any size
+        weight = weights.get(f"{layer}.weight")
+        if weight is None or tuple(weight.shape) != (size, [CHANNELS, *sizes][layer]):
+            raise _not_weights()
+        if not (weight.is_floating_point() and biases[layer].is_floating_point()):
+            raise _not_weights()
+    settings = _table_one(model, sizes, store, batch_size)
     backend = devices.backend_on(backend, device)
     network = StackedNetwork(replace(settings, backend=backend), [0]).to(device)
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}

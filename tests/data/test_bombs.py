@@ -8,6 +8,7 @@ import sys
 import tarfile
 import zipfile
 import zlib
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 from h5py import h5d, h5p, h5s, h5t
 
+from spsn.data import hdf5
+from spsn.data import unpack as unpacking
 from spsn.data.fsdd import fetch_fsdd
 from spsn.data.hdf5 import MAX_TABLES
 from spsn.data.shd import read_split, write_split
@@ -38,6 +41,7 @@ print(json.dumps([said, int(peak)]))
 """
 
 
+@cache
 def bomb(mebibytes: int) -> bytes:
     """Zeros, packed a thousandfold."""
     packing, block = zlib.compressobj(9), bytes(1 << 20)
@@ -78,6 +82,53 @@ def many_lists(path: Path, count: int) -> None:
             group[f"{number}"] = group["age"]  # one list under many names
 
 
+def with_a_tree(path: Path, levels: int, back: bool = False) -> None:
+    """Put the chunks of the labels below `levels` of nodes, each of which names the next one 64 times; with
+    `back` the first of them itself.
+    """
+    with h5py.File(path, "a", libver=("earliest", "v108")) as file:
+        del file["labels"]
+        file.create_dataset("labels", (24,), "u2", chunks=(8,), maxshape=(None,), compression="gzip")
+        file["labels"][:] = 0
+    content = bytearray(path.read_bytes())
+    end, place = len(content), content.rfind(b"TREE\1")  # the one node, of three chunks
+    root = place
+    for level in range(1, levels + 1):
+        child = len(content) if back else root
+        root = len(content)
+        key = bytes(content[place + 24 : place + 48])  # size, filters, first row, 0
+        last = bytes(content[place + 24 + 3 * 32 : place + 48 + 3 * 32])
+        head = b"TREE\1" + bytes([level]) + (64).to_bytes(2, "little") + b"\xff" * 16
+        content += head + (key + child.to_bytes(8, "little")) * 64 + last
+    where = content.find(place.to_bytes(8, "little"))
+    content[where : where + 8] = root.to_bytes(8, "little")
+    content[40:48] = len(content).to_bytes(8, "little")
+    assert int.from_bytes(path.read_bytes()[40:48], "little") == end  # where a file says that it ends
+    path.write_bytes(content)
+
+
+def one_chunk_many_times(path: Path) -> None:
+    """A list of one row whose index of chunks has three."""
+    with h5py.File(path, "a", libver=("earliest", "v108")) as file:
+        del file["labels"]
+        file.create_dataset("labels", (24,), "u2", chunks=(8,), maxshape=(None,), compression="gzip")[:] = 0
+        size = file["labels"].id.get_offset()
+    content = path.read_bytes()
+    at = content.find((24).to_bytes(8, "little") + b"\xff" * 8)  # rows now, rows at most
+    assert size is None and at > 0
+    path.write_bytes(content[:at] + (8).to_bytes(8, "little") + content[at + 8 :])
+
+
+def wide_tables(path: Path) -> None:
+    """A text of 250 letters among 65,536 of a table, which in NumPy would all be as long, 64 times."""
+    with h5py.File(path, "a") as file:
+        group = file["extra/meta_info"]
+        kind = {"dtype": "S250", "chunks": (1024,), "compression": "gzip"}
+        group.create_dataset("name", (65_536,), **kind)[0] = b"x" * 250
+        for number in range(60):
+            group[f"{number}"] = group["name"]
+
+
 def one_long_text(path: Path) -> None:
     with h5py.File(path, "a") as file:
         texts = file.create_dataset("extra/meta_info/name", (5000,), h5py.string_dtype())
@@ -92,6 +143,12 @@ def test_bombs_are_refused_with_little_memory(sound):
     twice_packed(sound("twice.h5"))
     many_lists(sound("many.h5"), MAX_TABLES + 1)
     one_long_text(sound("long.h5"))
+    wide_tables(sound("wide.h5"))
+    with_a_tree(sound("back.h5"), 1, back=True)
+    with_a_tree(sound("often.h5"), 5)
+    one_chunk_many_times(sound("chunks.h5"))
+    with sound("sparse.h5").open("r+b") as file:
+        file.truncate(hdf5.MAX_BYTES + 1)
     folder = sound("sound.h5").parent
     paths = sorted(map(str, folder.glob("*.h5")))
     done = subprocess.run([sys.executable, "-c", READ, *paths], capture_output=True, text=True, timeout=120)
@@ -101,8 +158,24 @@ def test_bombs_are_refused_with_little_memory(sound):
     for name in ("labels", "speaker", "keys", "age"):
         assert "unpacks to more than its" in said[name] or "has a chunk of" in said[name], said
     assert "only gzip is known" in said["twice"] and "over MAX_TABLES" in said["many"]
-    assert said["long"] == said["sound"] == "taken"
+    assert "leads back" in said["back"] and "leads to 65 of " in said["often"]
+    assert "more than the 1 chunks that its 8 entries need" in said["chunks"]
+    assert "over MAX_BYTES" in said["sparse"]
+    assert said["long"] == said["wide"] == said["sound"] == "taken"
     assert peak < 400_000  # KiB
+
+
+def test_many_chunks_below_many_nodes_are_read(sound, spikes):
+    """A sound tree of two levels, and others that were deleted."""
+    path = sound("chunks.h5")
+    for length in (1, 3, 1):
+        with h5py.File(path, "a") as file:
+            group = file["extra/meta_info"]
+            for name in ("age", "other"):
+                group.pop(name, None)
+                group.create_dataset(name, data=np.arange(500), chunks=(length,), maxshape=(None,))
+    assert path.read_bytes().count(b"TREE\1\1") > 1
+    np.testing.assert_array_equal(read_split(path).meta["age"], np.arange(500))
 
 
 def test_a_text_that_would_swell_a_table_is_left_out(sound):
@@ -150,6 +223,16 @@ def test_a_zip_packed_in_other_ways_is_refused(way, tmp_path):
     with pytest.raises(DataError, match="only deflate is known"):
         unpack(tmp_path / "a.zip", "shd_test.h5", tmp_path / "out")
     assert lzma.is_check_supported(lzma.CHECK_NONE)
+
+
+def test_a_table_of_contents_of_many_megabytes_is_not_read(tmp_path):
+    count = unpacking.BLOCK // 50 + 1
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("shd_test.h5", b"content")
+        for number in range(count):
+            archive.writestr(f"{number:05}", b"")
+    with pytest.raises(DataError, match=f"asks for more than {unpacking.BLOCK} bytes at once"):
+        unpack(tmp_path / "a.zip", "shd_test.h5", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

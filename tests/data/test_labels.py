@@ -135,6 +135,7 @@ def sorted_by_name(collection):
         (("10", "9", "-1"), ("-1", "9", "10")),
         (("10", "9", "x"), ("10", "9", "x")),
         (("b", "a", "B"), ("B", "a", "b")),
+        (("9" * 5000, "10", "2"), ("10", "2", "9" * 5000)),
     ],
 )
 def test_classes_are_ordered_by_number_or_else_alphabet(folder, labels, order):
@@ -167,6 +168,9 @@ def test_classes_are_in_the_order_given(folder):
         (TABLE.replace("z.wav", "./a/x.wav"), "line 4: a/x.wav is listed already (line 2)"),
         (TABLE.replace("z.wav", "b.wav"), "line 4: there is no file"),
         (TABLE.replace("z.wav", "a"), "line 4: there is no file"),
+        (TABLE.replace("z.wav", "."), "line 4: there is no file"),
+        (TABLE.replace("z.wav", "/"), "line 4: / leaves the folder"),
+        (TABLE.replace("\n", f"{',x' * 2100}\n", 1), "line 1: has 4224 characters, over LONGEST_HEADER"),
         (TABLE.replace("z.wav", "../z.wav"), "line 4: ../z.wav leaves the folder"),
         (TABLE.replace("z.wav", "/etc/z.wav"), "line 4: /etc/z.wav leaves the folder"),
         (TABLE.replace("z.wav", "z\x01.wav"), r"line 4: the name 'z\x01.wav' holds what is no text"),
@@ -273,6 +277,29 @@ def test_a_name_that_can_be_read_in_two_ways_is_refused(tmp_path):
     folder = named(tmp_path, "1_ann_1.wav", "1_ann_lee_1.wav")
     with pytest.raises(DataError, match=r"1 of 2 audio files fit in more than one way .*: 1_ann_lee_1\.wav"):
         read_labels(folder, "{label}_{speaker}_{take}.wav", test_speakers=["ann"])
+
+
+@pytest.mark.parametrize("last", [".wav", "x.wav"], ids=["fits", "does not"])
+@pytest.mark.parametrize("fields", [3, 60])
+def test_a_name_with_too_many_ways_is_refused_and_not_tried(fields, last, tmp_path):
+    """Sixty fields can be found in this name in 10^40 ways."""
+    pattern = "_".join(["{label}", *(f"{{part{i}}}" for i in range(fields))]) + ".wav"
+    folder = named(tmp_path, "_" * 200 + last, "1_1_1_1.wav")
+    with pytest.raises(DataError, match=r"1 of 2 audio files (may fit in too many ways|do not fit)"):
+        read_labels(folder, pattern, test_speakers=["ann"])
+
+
+def test_a_part_may_be_called_by_a_number(tmp_path):
+    collection = read_labels(named(tmp_path, "1_a_train.wav", "2_b_test.wav"), "{label}_{1}_{split}.wav")
+    assert collection.class_names == ("1", "2")
+
+
+def test_classes_and_speakers_are_numbered_in_16_bits(folder, monkeypatch):
+    monkeypatch.setattr("spsn.data.labels.MAX_NAMES", 2)
+    assert content(read_labels(folder, table(folder, TABLE))) == EXPECTED
+    for text in (TABLE.replace("bob,train", "cyd,train"), TABLE.replace("one,bob", "three,bob")):
+        with pytest.raises(DataError, match=r"names \d classes and \d speakers; there can be MAX_NAMES = 2"):
+            read_labels(folder, table(folder, text))
 
 
 @pytest.mark.parametrize(

@@ -375,7 +375,7 @@ def test_models_differ_in_grey_print_too():
     assert min(np.diff(sorted(grey))) > 0.02
 
 
-def test_files_are_the_same_bytes_whatever_the_process(tmp_path):
+def test_files_are_the_same_bytes_whatever_the_process_and_a_persons_matplotlibrc(tmp_path):
     program = (
         "import sys, pandas\n"
         "from spsn.replication.figures import Context, figure3\n"
@@ -387,7 +387,11 @@ def test_files_are_the_same_bytes_whatever_the_process(tmp_path):
     for table, path in zip((plausible.runs(), plausible.epochs()), tables, strict=True):
         table.to_csv(path, index=False)
     elsewhere, here = tmp_path / "elsewhere" / "figure3", tmp_path / "here" / "figure3"
+    (tmp_path / "matplotlibrc").write_text(
+        "savefig.bbox: tight\nfont.size: 30\nxtick.top: True\nlegend.loc: center\n"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT / "src")}
+    environment["MATPLOTLIBRC"] = str(tmp_path / "matplotlibrc")
     subprocess.run([sys.executable, "-c", program, elsewhere, *tables], check=True, env=environment)
     runs, epochs = (pd.read_csv(path) for path in tables)
     save(figure3(runs, epochs, Context("fsdd", False, 0.1)), here)

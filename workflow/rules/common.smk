@@ -26,7 +26,8 @@ def data_note(settings):
     """What the captions say of data that are not the whole of SHD."""
     if settings.is_shd:
         return ""
-    data = "a part of SHD" if settings.is_part_of_shd else f"{settings.dataset_name}, not SHD"
+    name = re.sub(r"([^A-Za-z0-9\s])", r"\\\1", settings.dataset_name)  # captions are reStructuredText
+    data = "a part of SHD" if settings.is_part_of_shd else f"{name}, not SHD"
     return f"Data: {data}; not comparable with the paper."
 
 

@@ -5,7 +5,6 @@ splits are read at the finest time step that all of them were binned in. A bin i
 (`spsn.data.events`), so the time of a spike is given as the end of its bin: right to within one time step.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from spsn.data.events import EventStore
 from spsn.data.statistics import Samples, median_sample, of_samples, summary, times
 from spsn.errors import DataError
-from spsn.files import digest, write_rows
+from spsn.files import digest, parse_json, write_rows
 from spsn.settings import Settings
 
 SAMPLE_COLUMNS = (
@@ -161,6 +160,9 @@ def file_digest(path: str | Path) -> str:
 def read_source(path: Path) -> dict[str, Any]:
     """What was written beside a data file of where it came from. Raises `DataError`."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it is no JSON object")
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error}); run the data rules again") from error
+    return found

@@ -25,6 +25,8 @@ from spsn.files import error_number, require_file
 MAX_ENTRIES = 65_536  # of a table of classes or speakers, which are numbered in 16 bits
 MAX_TEXT = 16_777_216  # bytes of all texts of a table
 MAX_TABLES = 64  # lists in a group; SHD has three
+MAX_TABLE = 1_048_576  # characters of such a list, which take four bytes each in memory
+MAX_BYTES = 16 << 30  # of a file: MAX_SPIKES spikes in the widest numbers, and some room
 FLOATS = {2: (15, 10, 5, 0, 10), 4: (31, 23, 8, 0, 23), 8: (63, 52, 11, 0, 52)}  # IEEE 754: H5Tget_fields
 BIASES = {2: 15, 4: 127, 8: 1023}
 # What h5py raises, where a file is damaged, is of many kinds.
@@ -64,6 +66,7 @@ def reading(path: str | os.PathLike) -> Iterator[h5py.File]:
     require_file(path, "Fetch it, or name the folder that holds it (data_dir).")
     try:
         with _opened(path) as file:
+            heap.check_trees(file)
             yield file
     except Refused as error:
         raise DataError(f"{path}: {error}. {AGAIN}") from error
@@ -91,6 +94,8 @@ def is_web_page(head: bytes) -> bool:
 
 
 def _opened(path: Path) -> h5py.File:
+    if (size := path.stat().st_size) > MAX_BYTES:  # a sparse file takes no room on the disk
+        raise Refused(f"it has {size} bytes, over MAX_BYTES = {MAX_BYTES}")
     try:
         return h5py.File(path, "r")
     except OSError as error:
@@ -204,7 +209,7 @@ def table(data: h5py.Dataset) -> np.ndarray | None:
     kind = data.id.get_type()
     if isinstance(kind, h5t.TypeStringID):
         found = texts(data)
-        fits = len(found) * max(map(len, found), default=0) <= MAX_TEXT  # in NumPy all are as long as one
+        fits = len(found) * max(map(len, found), default=0) <= MAX_TABLE  # in NumPy all are as long as one
         return np.array(found, str) if fits else None
     return data[()] if number_type(kind) is not None else None
 

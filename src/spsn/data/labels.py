@@ -16,6 +16,7 @@ from spsn.data.listings import Entry, by_pattern, by_table, several
 from spsn.errors import DataError
 
 SPLITS = ("train", "test")
+MAX_NAMES = 65_536  # classes or speakers, whose numbers have 16 bits in a file of spikes
 NOBODY = "unknown"  # who speaks where nothing says so
 NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # surrogates: bytes of a file's name that are not UTF-8
 
@@ -64,6 +65,11 @@ def read_labels(
         raise DataError(f"the classes {', '.join(names)}: one comes twice. Name each once.")
     _refuse(source, [*_faults(folder, entries), *_strangers(entries, names)])
     speakers = tuple(sorted({e.speaker or NOBODY for e in entries}))
+    if max(len(names), len(speakers)) > MAX_NAMES:
+        raise DataError(
+            f"{source}: names {len(names)} classes and {len(speakers)} speakers; there can be MAX_NAMES = "
+            f"{MAX_NAMES} of each. Name the column that says them, or leave recordings out."
+        )
     return Collection(tuple(_recordings(folder, entries, names, speakers)), names, speakers)
 
 
@@ -77,11 +83,12 @@ def _recordings(folder: Path, entries: list[Entry], names, speakers) -> list[Rec
 
 
 def _stem(file: str) -> str:
-    return str(PurePosixPath(file).with_suffix(""))
+    path = PurePosixPath(file)
+    return str(path.with_suffix("")) if path.name else file  # "." and "/" have no name
 
 
 def _ordered(labels: Iterable[str]) -> tuple[str, ...]:
-    if all(re.fullmatch(r"-?[0-9]+", label) for label in labels):
+    if all(re.fullmatch(r"-?[0-9]{1,18}", label) for label in labels):  # Python refuses numbers of 4301
         return tuple(sorted(labels, key=lambda label: (int(label), label)))
     return tuple(sorted(labels))
 

@@ -109,7 +109,7 @@ class Transfer:
             self.answered = True
             if not response.is_redirect:
                 return response
-            there = urljoin(here, response.headers["Location"])
+            there = as_asked(urljoin(here, response.headers["Location"]))
             response.close()
             check_redirect(here, there, {host_of(self.url), *self.hosts})
             here = there
@@ -218,6 +218,15 @@ class Transfer:
         if total is not None and done < total:
             raise Cut(f"ended after {done} of {total} bytes")
         return into is self.part
+
+
+def as_asked(url: str) -> str:
+    """An address as `requests` asks for it, which takes "https://a.org\\@b.org" for one of a.org, where
+    urlsplit takes it for one of b.org. Raises requests.RequestException for what is none.
+    """
+    import requests
+
+    return requests.Request("GET", url).prepare().url
 
 
 def host_of(url: str) -> str:

@@ -70,6 +70,27 @@ def unpack(packed: Path, name: str, target: Path) -> None:
         raise DataError(f"the archive cannot be unpacked ({error.strerror})") from error
 
 
+class Pieces:
+    """A file of which no more than BLOCK bytes are read at once, for `zipfile`, which would read a table of
+    contents of gigabytes, and keep ten times as much of it. Raises BadZipFile for more.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell, self.close = file.seek, file.tell, file.close
+
+    def seekable(self) -> bool:
+        """Whether the file can be read in any order."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """The next `size` bytes, or all that are left."""
+        found = self._file.read(size if 0 <= size <= BLOCK else BLOCK + 1)
+        if len(found) > BLOCK:
+            raise zipfile.BadZipFile(f"it asks for more than {BLOCK} bytes at once")
+        return found
+
+
 @contextmanager
 def _contents(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
     zipped = file.read(2) == b"PK"
@@ -78,7 +99,7 @@ def _contents(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
         with gzip.open(file) as stream:
             yield stream
         return
-    with zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(Pieces(file)) as archive:
         members = [m for m in archive.infolist() if PurePosixPath(m.filename).name == name]
         if len(members) != 1:
             raise DataError(f"the archive holds {len(members)} files called {name}")

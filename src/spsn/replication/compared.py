@@ -6,7 +6,6 @@ is the method `exodus-per-step` in steps of 4 ms. A method counts as having lear
 than a network that always names the commonest class.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import pandas as pd
 
 from spsn.errors import RecordError
 from spsn.methods import METHODS
-from spsn.replication.making import make_command
+from spsn.replication.making import make_command, read_json
 from spsn.replication.run_table import read_csv, read_runs
 from spsn.replication.statistics import share
 
@@ -86,13 +85,12 @@ def commonest_share(results: str | Path) -> float:
     """The share (0-1) of the test file's commonest class, at least 1 / classes. Raises `RecordError`."""
     path = Path(results) / "data.json"
     how = make_command(Path(results), "data.json")
-    if not path.is_file():
-        raise RecordError(f"{path}: is missing; make it with {how}")
+    facts = read_json(Path(results), "data.json")
     try:
-        test: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["splits"]["test"]
+        test: Mapping[str, Any] = facts["splits"]["test"]
         commonest = test.get("samples_per_class", {}).get("max", 0) / test.get("samples", 1)
         return float(max(1 / int(test["classes"]), commonest))
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         raise RecordError(
             f"{path}: cannot be read as facts of the data ({error!r}); make it again with {how}"
         ) from error

@@ -20,9 +20,12 @@ TEXT = ("claims.yaml", "comparison.tex", "golden.csv", "golden.tex", "references
 
 
 def paper_folder() -> Path:
-    """The folder paper/ of the repository: below the working folder, or beside this package."""
+    """The folder paper/ of the repository: below the working folder, or beside this package.
+
+    Anybody's working folder may have a folder of that name: it is the repository's where all of `TEXT` lies.
+    """
     here = Path("paper")
-    return here if here.is_dir() else CHECKOUT / "paper"
+    return here if all((here / name).is_file() for name in TEXT) else CHECKOUT / "paper"
 
 
 def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
@@ -86,11 +89,17 @@ def write_checksums(pdf: str | Path, beside: Iterable[Path]) -> None:
 
 
 def read_checksums(path: Path) -> dict[str, str]:
-    """Digests by the name that stands in `path`. Raises ValueError where a line is none of `sha256sum`'s."""
-    found = {}
+    """Digests by the name that stands in `path`.
+
+    Raises OSError, as reading does, and ValueError where a line is none of `sha256sum`'s, or a second of one
+    file.
+    """
+    found: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         value, gap, name = line.partition("  ")
         if not gap or len(value) != 64:
-            raise ValueError(f"{line!r} is no line of sha256sum")
+            raise ValueError(f"{line[:80]!r} is no line of sha256sum")
+        if name in found:
+            raise ValueError(f"names {name[:80]!r} twice")
         found[name] = value
     return found

@@ -13,7 +13,6 @@ published to agree with. What can be said there is how much better than by guess
 guessing being the commonest class every time: the binomial tail, as if the samples were independent.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from scipy import stats
 from spsn.errors import RecordError
 from spsn.files import write_text
 from spsn.replication import latex
-from spsn.replication.figures.source import make_command
+from spsn.replication.making import make_command, read_json
 from spsn.replication.run_table import read_csv, write_csv
 from spsn.replication.style import model_look
 from spsn.replication.text import ABSENT, cell, number_text
@@ -62,12 +61,10 @@ def read_golden(folder: str | Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """
     path, csv = (Path(folder) / "golden" / name for name in ("about.json", "passes.csv"))
     how = make_command(Path(folder), "golden/passes.csv")
-    if not path.is_file():
-        raise RecordError(f"{path}: is missing; make it with {how}")
+    about = read_json(Path(folder), "golden/about.json")
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
         made = bool(about["made"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
         raise RecordError(f"{path}: cannot be read ({error!r}); make it again with {how}") from error
     if made or not csv.is_file():
         return about, read_csv(csv, COLUMNS, how=how)

@@ -19,7 +19,7 @@ from spsn.files import whole_file, write_text
 
 # A kernel's temporary sources, as they stand in warnings; addresses in the texts of nameless objects.
 _VOLATILE = (
-    (re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py"), "<cell>"),
+    (re.compile(r"(?<!\S)\S*ipykernel_\d+[/\\]\d+\.py"), "<cell>"),
     (re.compile(r"\b0x[0-9a-fA-F]{6,}\b"), "0x0"),
 )
 

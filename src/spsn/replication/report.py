@@ -5,22 +5,20 @@ The text of the report (`paper/report.tex`) holds no result. Every number it pri
 so a number can always be followed to its file, and a file to its command (`provenance.json`).
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from spsn import manifest, provenance
-from spsn.errors import RecordError
 from spsn.files import write_json, write_text
 from spsn.replication import digests, latex
 from spsn.replication.comparable import obstacle
 from spsn.replication.data_table import read_table_data
 from spsn.replication.facts import accuracy, claims, data, golden, machine, protocol, robustness, timing
 from spsn.replication.facts.comparison import comparison_macros
-from spsn.replication.figures.source import make_command, read_table
+from spsn.replication.figures.source import read_table
+from spsn.replication.making import make_command, read_json
 from spsn.replication.protocol import differences
 from spsn.replication.typesetting import REPORT, Edition, build_pdf
 from spsn.settings import Settings, to_mapping
@@ -35,7 +33,7 @@ _COLUMNS = {
     "robustness/trials.csv": robustness.TRIAL_COLUMNS,
     "robustness/test_set.csv": robustness.TEST_SET_COLUMNS,
 }
-_EXECUTION = {"machines": "machine", "versions": "versions", "git_commits": "git_commit"}
+EXECUTION = {"machines": "machine", "versions": "versions", "git_commits": "git_commit"}
 
 
 def write_provenance(
@@ -49,16 +47,16 @@ def write_provenance(
     when the jobs ran, and the SHA-256 of every file that the report rests on (`files`).
 
     `git_dirty` says whether the sources differ from their commit. `training` lists, each once, the machines,
-    versions and commits that the run records below `results` name, since runs may have been trained
-    elsewhere. `code` and `paper` are digests of what stands between records and reader. Raises `RecordError`
-    if `data.json` or a record cannot be read.
+    versions and commits that the report's run records name, since runs may have been trained elsewhere.
+    `code` and `paper` are digests of what stands between records and reader. Raises `RecordError` if
+    `data.json` or a record cannot be read.
     """
     results = Path(results)
     commit, times = provenance.git_commit(), digests.job_times(results)
     names = manifest.report_files(settings) + edition.comparison * manifest.comparison_files(settings)
     content = {
         "config": to_mapping(settings),
-        "data": _read_json(results, "data.json"),
+        "data": read_json(results, "data.json"),
         "machine": provenance.machine(),
         "versions": provenance.versions(),
         "tex": provenance.tex_version(),
@@ -66,7 +64,7 @@ def write_provenance(
         "git_dirty": None if commit is None else commit.endswith("-dirty"),
         "requirements_lock": digests.lock_digest(),
         "commands": list(commands),
-        "training": _trained_with(results),
+        "training": _trained_with(results, names),
         "time": {**digests.span(times), "jobs": times},
         "code": digests.code_digest(),
         "paper": digests.text_digests(digests.paper_folder()),
@@ -75,13 +73,14 @@ def write_provenance(
     write_json(out, content)
 
 
-def _trained_with(results: Path) -> dict[str, list]:
-    found: dict[str, list] = {name: [] for name in _EXECUTION}
-    for path in sorted((results / "runs").glob("*/*/*/seed*.json")):
-        execution = _read_json(results, path.relative_to(results).as_posix()).get("execution", {})
-        for name, part in _EXECUTION.items():
-            if execution.get(part) not in (None, *found[name]):
-                found[name].append(execution[part])
+def _trained_with(results: Path, names: Iterable[str]) -> dict[str, list]:
+    found: dict[str, list] = {kind: [] for kind in EXECUTION}
+    records = [name for name in names if name.startswith("runs/") and name.endswith(".json")]
+    for name in sorted(name for name in records if (results / name).is_file()):
+        execution = read_json(results, name).get("execution", {})
+        for kind, part in EXECUTION.items():
+            if execution.get(part) not in (None, *found[kind]):
+                found[kind].append(execution[part])
     return found
 
 
@@ -91,7 +90,7 @@ def write_macros(results: str | Path, settings: Settings, out: str | Path, editi
     Raises `RecordError` naming a file that is missing or damaged and the command that makes it.
     """
     folder = Path(results)
-    facts, found = _read_json(folder, "data.json"), differences(settings)
+    facts, found = read_json(folder, "data.json"), differences(settings)
     classes = int(facts["splits"]["test"]["classes"])
     runs, chance = accuracy.accuracy_macros(_table(folder, "tables/runs.csv"), classes)
     epoch, epoch_switches = timing.epoch_macros(_table(folder, "timing/epoch.csv"))
@@ -109,7 +108,7 @@ def write_macros(results: str | Path, settings: Settings, out: str | Path, editi
         **epoch,
         **length,
         **claims.claims_macros(_table(folder, "tables/claims.csv")),
-        **machine.machine_macros(_read_json(folder, edition.provenance)),
+        **machine.machine_macros(read_json(folder, edition.provenance)),
     }
     plan = _plan_switches(settings) | protocol.protocol_switches(settings)
     plan |= {
@@ -132,16 +131,3 @@ def _plan_switches(settings: Settings) -> dict[str, bool]:
 
 def _table(folder: Path, name: str) -> pd.DataFrame:
     return read_table(folder / name, _COLUMNS[name], how=make_command(folder, name))
-
-
-def _read_json(folder: Path, name: str) -> dict[str, Any]:
-    path, how = folder / name, make_command(folder, name)
-    if not path.is_file():
-        raise RecordError(f"{path}: is missing; make it with {how}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read as JSON ({error}); make it again with {how}") from error
-    if not isinstance(content, dict):
-        raise RecordError(f"{path}: is no JSON object; make it again with {how}")
-    return content

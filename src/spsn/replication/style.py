@@ -89,12 +89,18 @@ _RC = {
 
 
 def styled(draw: Callable) -> Callable:
-    """Run `draw` with this module's settings of matplotlib, and leave the caller's as they were."""
+    """Run `draw` with this module's settings of matplotlib, and leave the caller's as they were.
+
+    What this module does not set is matplotlib's own, not what a matplotlibrc says: equal results give equal
+    pictures for everybody.
+    """
 
     @functools.wraps(draw)
     def inside(*arguments: Any, **keywords: Any) -> Any:
-        rc = {**seaborn.axes_style("ticks"), **seaborn.plotting_context("paper"), **_RC}
-        with matplotlib.rc_context(rc):
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            rc = {**seaborn.axes_style("ticks"), **seaborn.plotting_context("paper"), **_RC}
+            matplotlib.rcParams.update(rc)
             return draw(*arguments, **keywords)
 
     return inside

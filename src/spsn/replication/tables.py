@@ -2,13 +2,12 @@
 `results/<name>/tables/`.
 """
 
-import json
 from pathlib import Path
 
-from spsn.errors import RecordError
 from spsn.files import write_text
 from spsn.replication import accuracy_table, parameters_table
 from spsn.replication.accuracy_table import readable, table2
+from spsn.replication.making import classes_of
 from spsn.replication.parameters_table import table1
 from spsn.replication.run_table import collect_runs, read_reported, read_runs, write_csv, write_runs
 from spsn.settings import Settings
@@ -29,7 +28,7 @@ __all__ = [
 def write_table1(results: str | Path, settings: Settings) -> None:
     """Write `tables/table1.csv` and `.tex` below `results`; its `data.json` states the number of classes."""
     folder = Path(results)
-    table = table1(settings, _classes(folder / "data.json"))
+    table = table1(settings, classes_of(folder))
     write_csv(table, folder / "tables" / "table1.csv")
     write_text(folder / "tables" / "table1.tex", parameters_table.to_tex(table))
 
@@ -40,10 +39,3 @@ def write_table2(results: str | Path, reported: str | Path, settings: Settings) 
     table = table2(read_runs(folder / "runs.csv"), read_reported(reported), settings)
     write_csv(table, folder / "table2.csv")
     write_text(folder / "table2.tex", accuracy_table.to_tex(table, settings))
-
-
-def _classes(path: Path) -> int:
-    try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["splits"]["test"]["classes"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{path}: states no number of classes ({error!r}); run snakemake again") from error

@@ -6,14 +6,17 @@ their digests alone are held against the provenance.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from spsn import manifest, provenance
+from spsn.errors import SpsnError
+from spsn.files import NO_ROOM, error_number, whole_file
 from spsn.replication import digests
 from spsn.replication.run_table import write_runs
-from spsn.replication.typesetting import REPORT, Edition, build_pdf
+from spsn.replication.typesetting import Edition, build_pdf
 from spsn.verification.compare import differences
 from spsn.verification.files import PDFS, check_digests
 from spsn.verification.findings import Findings
@@ -21,8 +24,11 @@ from spsn.verification.folder import ResultsFolder
 from spsn.verification.recompute import ALWAYS, Place, Step
 from spsn.verification.same_runs import shared_differences
 
-DRAWN_WITH = ("python", "numpy", "pandas", "scipy", "matplotlib", "seaborn")
+# What the bytes of a picture hang on: what computes, lays out and draws, embeds fonts, and compresses.
+DRAWN_WITH = ("python", "numpy", "pandas", "scipy", "matplotlib", "seaborn", "kiwisolver", "fonttools",
+              "pillow", "zlib")  # fmt: skip
 DRAWN_ON = ("system", "architecture")
+READ_BY_NOTHING = (".safetensors", ".ipynb")
 
 
 class Bench:
@@ -34,19 +40,23 @@ class Bench:
         self.folder, self.place, self.about, self.findings = folder, place, about, findings
         self.there: set[str] = set()
         self.skipped = 0
-        self.foreign = drawn_otherwise(about[REPORT], place.paper)
+        reasons = (drawn_otherwise(content, place.paper) for content in about.values())
+        self.foreign = next(filter(None, reasons), "")
 
     def take(self, names: Iterable[str]) -> None:
         """Copy files with which nothing is wrong."""
         for name in names:
-            if self.findings.about(name) or self.folder.unfit(name) or name.endswith(".safetensors"):
+            if self.findings.about(name) or self.folder.unfit(name) or name.endswith(READ_BY_NOTHING):
                 continue
-            target = self.place.folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.folder.path / name, target)
+            try:
+                with whole_file(self.place.folder / name) as temporary:
+                    shutil.copyfile(self.folder.path / name, temporary)
+            except OSError as error:
+                self.findings.add(name, f"cannot be read ({error.strerror})")
+                continue
             self.there.add(name)
 
-    def collect(self, records: Iterable[str], sound: Iterable[str]) -> None:
+    def collect(self, records: Iterable[str], sound: Collection[str]) -> None:
         """Make the tables of runs; where a record is not sound, compare the others' lines alone."""
         for table, part_two in ((manifest.RUNS, False), (manifest.COMPARED, True)):
             wanted = {name for name in records if name.startswith("runs/comparison/") is part_two}
@@ -85,12 +95,19 @@ class Bench:
                 self._compare(name)
 
     def _attempt(self, name: str, make: Callable[[], Any]) -> bool:
-        """Whether it was made; what a made-up folder brings about on the way is said of `name`."""
+        """Whether it was made; what a made-up folder brings about on the way is said of `name`.
+
+        Raises SpsnError where this machine's disk is full, which says nothing of the folder.
+        """
         try:
-            make()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of odd numbers in the folder's tables
+                make()
         except Exception as error:
+            if isinstance(error, SpsnError) and error_number(error.__cause__ or error) in NO_ROOM:
+                raise
             if not self.findings.about(name):
-                reason = str(error).replace(f"{self.place.folder}/", "")
+                reason = str(error).replace(str(self.place.folder), str(self.folder.path))
                 self.findings.add(name, f"cannot be made again ({type(error).__name__}: {reason})")
             return False
         return True
@@ -108,19 +125,16 @@ class Bench:
 
     def typeset(self) -> None:
         """Typeset the reports again where all they are made of was made again, with the same TeX."""
-        wanted, here = self.about[REPORT].get("tex"), provenance.tex_version()
         if self.skipped:
             self.findings.left_out.append(f"{self.skipped} files that rest on faulty ones")
         if self.foreign:
             self.findings.left_out.append(f"pictures and PDF ({self.foreign})")
-        elif not here or here != wanted:
-            self.findings.left_out.append(
-                f"PDF (typeset with {wanted or 'unknown TeX'}, here {here or 'none'})"
-            )
-        else:
-            for edition in self.about:
-                if {edition.macros, *edition.parts} <= self.there:
-                    self._typeset(edition)
+            return
+        for edition, content in self.about.items():
+            if reason := typeset_otherwise(content):
+                self.findings.left_out.append(f"{PDFS[edition]} ({reason})")
+            elif {edition.macros, *edition.parts} <= self.there:
+                self._typeset(edition)
 
     def _typeset(self, edition: Edition) -> None:
         pdf = PDFS[edition]
@@ -139,10 +153,36 @@ def drawn_otherwise(about: Mapping[str, Any], paper: Path) -> str:
     versions, machine = about.get("versions"), about.get("machine")
     if not isinstance(versions, dict) or not isinstance(machine, dict):
         return "the provenance does not say what drew them"
-    if about.get("code") != digests.code_digest() or about.get("paper") != digests.text_digests(paper):
-        return "made by another version of this package"
+    if reason := other_package(about, paper):
+        return reason
     for name, version in provenance.versions_of(DRAWN_WITH).items():
         if versions.get(name) != version:
-            return f"drawn with {name} {versions.get(name)}, here {version}"
+            return f"drawn with {name} {versions.get(name, 'unknown')}, here {version}"
     here = provenance.machine()
     return "" if all(machine.get(name) == here[name] for name in DRAWN_ON) else "drawn on another machine"
+
+
+def other_package(about: Mapping[str, Any], paper: Path) -> str:
+    """By which commit of this package a folder was made, where it is not this one; empty where it is.
+
+    Tables may differ between versions, so whoever finds a mismatch has to know.
+    """
+    if about.get("code") == digests.code_digest() and about.get("paper") == digests.text_digests(paper):
+        return ""
+    commit = about.get("git_commit")
+    return "made by another version of this package" + (
+        f", commit {commit[:50]}" if isinstance(commit, str) else ""
+    )
+
+
+def typeset_otherwise(about: Mapping[str, Any]) -> str:
+    """Why a report typeset here need not have the same bytes; empty where it must.
+
+    TeX names itself by version, its packages come with the distribution. `about` is a report's provenance,
+    of which `drawn_otherwise` has nothing to say.
+    """
+    wanted, here = about.get("tex"), provenance.tex_version()
+    if not here or here != wanted:
+        return f"typeset with {wanted or 'unknown TeX'}, here {here or 'none'}"
+    wanted, here = about["machine"].get("distribution"), provenance.machine()["distribution"]
+    return "" if here == wanted else f"typeset on {wanted}, here {here}"

@@ -11,14 +11,18 @@ from itertools import zip_longest
 from pathlib import Path
 
 TOLERANCE = 1e-9
+LONGER = 10  # times: a table so much longer than it should be is not read
 SHOWN = 60  # characters of a text that a line shows
 
 
 def differences(name: str, found: Path, expected: Path) -> list[str]:
     """How `found` differs from `expected`, a line each; empty where it does not.
 
-    Raises ValueError, UnicodeDecodeError included, or csv.Error where `found` cannot be read.
+    Raises OSError, ValueError, UnicodeDecodeError included, or csv.Error where `found` cannot be read.
     """
+    size, wanted = found.stat().st_size, expected.stat().st_size
+    if size > LONGER * wanted + 2**20:
+        return [f"{size} bytes, expected {wanted}"]
     if name.endswith(".csv"):
         return list(_cells(_rows(found), _rows(expected)))
     if name.endswith(".tex"):
@@ -44,7 +48,8 @@ def _cells(found: list[list[str]], expected: list[list[str]]) -> Iterator[str]:
         for place, (cell, right) in enumerate(zip_longest(row, other, fillvalue="")):
             if not _equal(cell, right):
                 column = wanted[place] if place < len(wanted) else place + 1
-                yield f"line {number}, {column}: {_short(cell)}, expected {_short(right)}"
+                here, there = _around(cell, right)
+                yield f"line {number}, {column}: {_short(here)}, expected {_short(there)}"
 
 
 def _equal(cell: str, other: str) -> bool:

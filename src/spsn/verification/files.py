@@ -13,12 +13,13 @@ from spsn.verification.findings import Findings
 from spsn.verification.folder import ResultsFolder
 
 PDFS = {REPORT: "report/report.pdf", FULL_REPORT: "report/full_report.pdf"}
+LARGEST_SUMS = 2**16  # bytes; three lines of sha256sum have 300
 
 
 def editions(folder: ResultsFolder) -> list[Edition]:
     """The reports that the folder claims to hold: part II only where a file of it stands."""
     pdf = PDFS[FULL_REPORT]
-    full = any(map(folder.holds, (FULL_REPORT.provenance, pdf, f"{pdf}.sha256")))
+    full = any(map(folder.holds, (FULL_REPORT.provenance, FULL_REPORT.macros, pdf, f"{pdf}.sha256")))
     return [REPORT, FULL_REPORT] if full else [REPORT]
 
 
@@ -67,8 +68,10 @@ def _sums(folder: ResultsFolder, name: str, wanted: set[str], findings: Findings
     if findings.about(name):
         return {}
     try:
+        if folder.size(name) > LARGEST_SUMS:
+            raise ValueError("larger than any file of this kind")
         known = read_checksums(folder.path / name)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         findings.add(name, f"cannot be read ({error})")
         return {}
     if set(known) != wanted:
@@ -77,18 +80,22 @@ def _sums(folder: ResultsFolder, name: str, wanted: set[str], findings: Findings
     return known
 
 
-def check_names(
-    folder: ResultsFolder, settings: Settings, expected: Iterable[str], findings: Findings
-) -> None:
-    """Find expected files that are missing or no plain files, and others among the results."""
+def check_names(folder: ResultsFolder, settings: Settings, expected: list[str], findings: Findings) -> None:
+    """Find expected files that are missing or no plain files, and others among the results.
+
+    Files of part II that no report here rests on may be work in progress: nothing says what they should be.
+    """
     for name in expected:
         if not findings.about(name) and (reason := folder.unfit(name)):
             findings.add(name, reason)
-    allowed = set(expected_files(settings, FULL_REPORT))
+    allowed, wanted, beyond = set(expected_files(settings, FULL_REPORT)), set(expected), 0
     for name in folder.names(manifest.HOLDING):
         hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
         if name not in allowed and not hidden:
             findings.add(name, "is no result of these settings")
+        beyond += name in allowed and name not in wanted
+    if beyond:
+        findings.left_out.append(f"{beyond} files of part II (its report is not there)")
 
 
 def check_digests(

@@ -49,7 +49,7 @@ class ResultsFolder:
         if reason := self.unfit(name):
             raise RecordError(reason)
         try:
-            if os.path.getsize(self.path / name) > LARGEST_JSON:
+            if self.size(name) > LARGEST_JSON:
                 raise ValueError("larger than any file of this kind")
             content = parse_json((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -57,6 +57,10 @@ class ResultsFolder:
         if not isinstance(content, dict):
             raise RecordError("is no JSON object")
         return content
+
+    def size(self, name: str) -> int:
+        """Bytes in a file. Raises OSError."""
+        return os.path.getsize(self.path / name)
 
     def names(self, folders: Iterable[str]) -> Iterator[str]:
         """Every file or link below these folders, links not followed."""

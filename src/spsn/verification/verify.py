@@ -1,24 +1,28 @@
 """Whether a folder of results is what its run records say: `spsn verify results/<name>`.
 
-What cannot be made again without training or data (records, weights, timing, facts of the data) is held
-against the digests of `provenance.json` and against itself; tables, claims, macros and figures are made again
-from it, in a temporary folder, by the functions that made them. A file made from a faulty one is not
-compared: one fault is one line, at its root. Times are read, never taken, so any machine verifies.
+What cannot be made again without training or data (records, weights, timing, facts of the data, notebooks)
+is held against the digests of `provenance.json`; a record also against the settings, the data that are stated
+and itself, its hits against its predictions. Tables, claims, macros and figures are made again from it, in a
+temporary folder, by the functions that made them. A file made from a faulty one is not compared: one fault is
+one line, at its root. Times are read, never taken, so any machine verifies.
 
 Digests show that files belong together, not who wrote them: whoever changes a record, its weights, all that
 rests on them and the digests too has made other results, and only training again tells which are true.
 """
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from spsn import manifest
 from spsn.errors import RecordError, SpsnError
+from spsn.grid import TRAINED
+from spsn.records import Execution
 from spsn.replication import digests
 from spsn.replication.typesetting import Edition
-from spsn.settings import Settings, from_mapping, to_mapping
-from spsn.verification.bench import Bench
+from spsn.settings import Settings, from_mapping
+from spsn.verification.bench import Bench, other_package
+from spsn.verification.data import KnownData, read_data
 from spsn.verification.files import (
     check_digests,
     check_names,
@@ -30,9 +34,10 @@ from spsn.verification.files import (
 from spsn.verification.findings import Findings
 from spsn.verification.folder import ResultsFolder
 from spsn.verification.recompute import ALWAYS, Place, steps
-from spsn.verification.records import check_records
+from spsn.verification.records import check_records, planned
+from spsn.verification.stated import misstated
 
-MOST_SEEDS = 10_000  # of a setting; names of more files would fill a laptop's memory
+MOST_RUNS = 100_000  # of all settings together; names of more files would fill a laptop's memory
 
 
 def verify(results: str | Path, paper: str | Path) -> Findings:
@@ -51,6 +56,9 @@ def verify(results: str | Path, paper: str | Path) -> Findings:
     settings = _settings(folder, about, findings)
     if settings is not None:
         _verify(folder, settings, paper, about, findings)
+    else:
+        made = next((reason for content in about.values() if (reason := other_package(content, paper))), "")
+        findings.left_out.append("all that rests on settings.json" + (f" ({made})" if made else ""))
     check_digests(folder, macros, macros, "the digests beside the report", findings)
     return findings
 
@@ -60,8 +68,8 @@ def _settings(folder: ResultsFolder, about: Mapping[Edition, dict], findings: Fi
     name = "settings.json"
     try:
         settings = from_mapping(folder.json(name))
-        if (seeds := _most_seeds(to_mapping(settings)["experiments"])) > MOST_SEEDS:
-            raise RecordError(f"names {seeds} seeds, expected {MOST_SEEDS} at most")
+        if (runs := _how_many_runs(settings)) > MOST_RUNS:
+            raise RecordError(f"asks for {runs} runs, expected {MOST_RUNS} at most")
     except SpsnError as error:
         findings.add(name, str(error))
     except Exception as error:  # no mapping that a person would write
@@ -71,12 +79,16 @@ def _settings(folder: ResultsFolder, about: Mapping[Edition, dict], findings: Fi
             check_digests(folder, [name], content.get("files", {}), edition.provenance, findings)
         if not findings.about(name):
             return settings
-    findings.left_out.append("all that rests on settings.json")
     return None
 
 
-def _most_seeds(experiments: Mapping[str, Mapping]) -> int:
-    return max(int(experiment.get("seeds", 0)) for experiment in experiments.values())
+def _how_many_runs(settings: Settings) -> int:
+    """Of all experiments, counted without making the grid of them."""
+    e = settings.experiments
+    columns = (len(e.accuracy.conditions), len(e.regularization.thresholds), len(e.loss_mode.modes))
+    trained = [getattr(e, name) for name in TRAINED]
+    runs = sum(n * len(own.models) * own.seeds for n, own in zip(columns, trained, strict=True))
+    return runs + e.comparison.seeds * sum(len(table.methods) for table in e.comparison.tables)
 
 
 def _verify(
@@ -84,17 +96,21 @@ def _verify(
 ) -> None:
     """Everything of a folder whose settings are known."""
     names = expected_files(settings, max(about, key=lambda edition: edition.comparison))
-    again = steps(settings, comparison=len(about) > 1)
+    comparison = len(about) > 1
+    again = steps(settings, comparison=comparison)
     made = {manifest.RUNS, manifest.COMPARED, *(name for step in again for name in step.makes)}
     given = [name for name in names if name not in made]
     check_names(folder, settings, names, findings)
-    _check_provenance(folder, settings, about, findings, set(given))
-    records = [name for name in names if name.startswith("runs/") and name.endswith(".json")]
-    sound = check_records(folder, records, _data(folder, findings), findings)
+    for edition, content in about.items():
+        own = [name for name in expected_files(settings, edition) if name not in made]
+        check_digests(folder, own, content.get("files", {}), edition.provenance, findings)
+    data, runs = read_data(folder, findings), planned(settings, comparison=comparison)
+    sound = check_records(folder, runs, data, findings)
+    _check_statements(settings, about, data, sound, findings)
     with tempfile.TemporaryDirectory(prefix="spsn-verify-") as temporary:
-        bench = Bench(folder, Place(Path(temporary) / "results", settings, paper), about, findings)
+        bench = Bench(folder, Place(Path(temporary) / settings.name, settings, paper), about, findings)
         bench.take((*ALWAYS, *given, *(edition.provenance for edition in about)))
-        bench.collect(records, sound)
+        bench.collect(runs, sound)
         for step in again:
             bench.make(step)
         bench.typeset()
@@ -103,29 +119,17 @@ def _verify(
         check_digests(folder, rest, content.get("files", {}), edition.provenance, findings)
 
 
-def _data(folder: ResultsFolder, findings: Findings) -> dict:
-    """The facts of the data, empty where they cannot be read."""
-    try:
-        return folder.json("data.json")
-    except RecordError as error:
-        if not findings.about("data.json"):
-            findings.add("data.json", str(error))
-        return {}
-
-
-def _check_provenance(
-    folder: ResultsFolder,
+def _check_statements(
     settings: Settings,
     about: Mapping[Edition, dict],
+    data: KnownData,
+    sound: Mapping[str, Execution],
     findings: Findings,
-    given: Iterable[str],
 ) -> None:
-    """What each provenance says of the configuration and of the files that are `given`, not made again."""
+    """What each provenance states beside digests, where nothing else is wrong with it."""
     for edition, content in about.items():
-        by, known, expected = edition.provenance, content.get("files", {}), expected_files(settings, edition)
-        if not findings.about(by):
-            if content.get("config") != to_mapping(settings):
-                findings.add(by, "states another configuration than settings.json")
-            if others := sorted(set(known) - set(expected)):
-                findings.add(by, f"names {others[0]}, which is no result of these settings")
-        check_digests(folder, [name for name in expected if name in given], known, by, findings)
+        if findings.about(edition.provenance):
+            continue
+        expected = set(expected_files(settings, edition))
+        trained = [execution for name, execution in sound.items() if name in expected]
+        findings.add(edition.provenance, *misstated(content, settings, data.content, expected, trained))

@@ -3,7 +3,6 @@
 Every reader says which file is missing or damaged and which command makes it.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from spsn.errors import RecordError
-from spsn.replication.making import make_command
+from spsn.replication.making import classes_of, make_command
 from spsn.replication.run_table import REPORTED_COLUMNS, read_reported
 from spsn.replication.run_table import read_csv as read_table
 from spsn.settings import Settings, load
@@ -67,20 +66,6 @@ def open_results(results: str | Path, reported: str | Path = "paper/reported.csv
         if not (folder / name).is_file():
             raise RecordError(f"{folder / name}: is missing; make it with {make_command(folder, name)}")
     settings = load(folder / "settings.json")
-    classes = _classes(folder / "data.json", make_command(folder, "data.json"))
+    classes = classes_of(folder)
     values = read_reported(reported) if settings.is_shd else None
     return Source(folder, settings, Context(settings.dataset_name, settings.is_shd, 1 / classes, values))
-
-
-def _classes(path: Path, how: str) -> int:
-    """The number of classes that data.json states."""
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        classes = int(facts["splits"]["test"]["classes"])
-        if classes < 1:
-            raise ValueError(f"{classes} classes")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RecordError(
-            f"{path}: cannot be read as facts of the data ({error!r}); make it again with {how}"
-        ) from error
-    return classes

@@ -1,0 +1,103 @@
+"""What a folder of results says of its data: sizes, digests of the spikes, label and speaker of every sample.
+
+Data themselves are not published with results; that what is said of them agrees is all that can be checked.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spsn.errors import RecordError
+from spsn.layout import SPLITS
+from spsn.verification.findings import Findings
+from spsn.verification.folder import ResultsFolder
+
+FACTS, SAMPLES = "data.json", "data/samples.csv"
+
+
+@dataclass(frozen=True)
+class Split:
+    """How many samples and classes a file has, and the digests of its spikes by time step (s, as text)."""
+
+    samples: int
+    classes: int
+    spikes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class HeardSamples:
+    """Label and speaker of every sample of the test file, and the speakers of the training file."""
+
+    labels: Sequence[int]
+    speakers: Sequence[str]
+    trained: frozenset[str]
+
+    def by_speaker(self, predictions: Sequence[int]) -> dict[str, dict[str, Any]]:
+        """What a run record says of each test speaker whose samples got these predictions."""
+        found: dict[str, dict[str, Any]] = {}
+        for speaker, label, predicted in zip(self.speakers, self.labels, predictions, strict=True):
+            new = {"hits": 0, "total": 0, "in_training": speaker in self.trained}
+            own = found.setdefault(speaker, new)
+            own["hits"] += predicted == label
+            own["total"] += 1
+        return found
+
+
+@dataclass(frozen=True)
+class KnownData:
+    """All that was found of the data: the content of `data.json`, its splits, the test samples.
+
+    What cannot be read, or is not what its provenance names, is empty.
+    """
+
+    content: Mapping[str, Any]
+    splits: Mapping[str, Split]
+    samples: HeardSamples | None
+
+
+def read_data(folder: ResultsFolder, findings: Findings) -> KnownData:
+    """The facts of the data in files of which nothing wrong is known yet; what is wrong is found."""
+    content, splits = _facts(folder, findings)
+    return KnownData(content, splits, _samples(folder, splits, findings))
+
+
+def _facts(folder: ResultsFolder, findings: Findings) -> tuple[dict, dict[str, Split]]:
+    if findings.about(FACTS):
+        return {}, {}
+    try:
+        content = folder.json(FACTS)
+        return content, {split: _split(content["splits"][split]) for split in SPLITS}
+    except RecordError as error:
+        findings.add(FACTS, str(error))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        findings.add(FACTS, f"does not state samples, classes and digests of both files ({error!r})")
+    return {}, {}
+
+
+def _split(said: Mapping[str, Any]) -> Split:
+    digests = {str(step): str(value) for step, value in said["digest"].items()}
+    return Split(int(said["samples"]), int(said["classes"]), digests)
+
+
+def _samples(folder: ResultsFolder, splits: Mapping[str, Split], findings: Findings) -> HeardSamples | None:
+    if not splits or findings.about(SAMPLES) or folder.unfit(SAMPLES):
+        return None
+    try:
+        with open(folder.path / SAMPLES, newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file, strict=True))
+        of = {split: [line for line in lines if line["split"] == split] for split in SPLITS}
+        labels = [int(line["label"]) for line in of["test"]]
+        speakers = {split: [str(int(line["speaker"])) for line in of[split]] for split in SPLITS}
+        in_order = all(int(line["sample"]) == i for own in of.values() for i, line in enumerate(own))
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        findings.add(SAMPLES, f"cannot be read as a table of samples ({error!r})")
+        return None
+    if not in_order:
+        findings.add(SAMPLES, "its samples do not stand in the order of their files")
+        return None
+    for split, said in splits.items():
+        if len(of[split]) != said.samples:
+            findings.add(SAMPLES, f"{len(of[split])} samples of {split}, expected {said.samples} (data.json)")
+            return None
+    return HeardSamples(labels, speakers["test"], frozenset(speakers["train"]))
