@@ -39,6 +39,18 @@ def whole(settings, tmp_path_factory) -> Path:
     return crafted_folder.write(tmp_path_factory.mktemp("whole") / "demo", settings, typeset=False)
 
 
+@pytest.fixture(scope="module")
+def with_part_two(settings, tmp_path_factory) -> Path:
+    parent = tmp_path_factory.mktemp("with part two")
+    return crafted_folder.write(parent / "demo", settings, typeset=False, comparison=True)
+
+
+@pytest.fixture
+def full_folder(with_part_two: Path, tmp_path: Path) -> Path:
+    """A copy of one with part II that a test may damage."""
+    return crafted_folder.copy(with_part_two, tmp_path / "demo")
+
+
 @pytest.fixture
 def folder(whole: Path, tmp_path: Path) -> Path:
     """A copy that a test may damage."""
@@ -272,19 +284,19 @@ def test_only_the_lines_of_sound_records_are_compared(folder: Path, settings) ->
 @needs_tex
 def test_pictures_and_report_are_made_again_where_the_same_versions_stand(settings, tmp_path: Path) -> None:
     folder = crafted_folder.write(tmp_path / "demo", settings, typeset=True)
-    found = verify(folder, PAPER)
-    assert found.lines == [] and "not compared" not in found.summary
     flipped("figures/figure2.png", 300)(folder)
     flipped("report/report.pdf", 2000)(folder)
     crafted_folder.renew(folder)
-    assert sorted(line.partition(":")[0] for line in verify(folder, PAPER).lines) == [
+    found = verify(folder, PAPER)
+    assert "not compared" not in found.summary
+    assert sorted(line.partition(":")[0] for line in found.lines) == [
         "figures/figure2.png",
         "report/report.pdf",
     ]
 
 
-def test_part_two_is_verified_where_it_stands(settings, tmp_path: Path) -> None:
-    folder = crafted_folder.write(tmp_path / "demo", settings, typeset=False, comparison=True)
+def test_part_two_is_verified_where_it_stands(full_folder: Path) -> None:
+    folder = full_folder
     assert verify(folder, PAPER).lines == []
     cell("tables/comparison.csv", "accuracy", "12.5")(folder)
     (line,) = verify(folder, PAPER).lines
@@ -293,8 +305,8 @@ def test_part_two_is_verified_where_it_stands(settings, tmp_path: Path) -> None:
     assert f"{FULL_REPORT.provenance}: is missing" in verify(folder, PAPER).lines
 
 
-def test_part_two_without_its_report_is_not_passed_over_in_silence(settings, tmp_path: Path) -> None:
-    folder = crafted_folder.write(tmp_path / "demo", settings, typeset=False, comparison=True)
+def test_part_two_without_its_report_is_not_passed_over_in_silence(full_folder: Path) -> None:
+    folder = full_folder
     for name in (FULL_REPORT.provenance, FULL_REPORT.macros, "report/full_report.pdf"):
         (folder / name).unlink()
     (folder / "report/full_report.pdf.sha256").unlink()
@@ -302,9 +314,9 @@ def test_part_two_without_its_report_is_not_passed_over_in_silence(settings, tmp
     assert found.lines == [] and "files of part II (its report is not there)" in found.summary
 
 
-def test_pictures_of_either_report_may_be_drawn_by_other_versions(settings, tmp_path: Path) -> None:
+def test_pictures_of_either_report_may_be_drawn_by_other_versions(settings, full_folder: Path) -> None:
     """Part II may be made later than part I: what drew the one need not have drawn the other."""
-    folder = crafted_folder.write(tmp_path / "demo", settings, typeset=False, comparison=True)
+    folder = full_folder
     crafted.change_json(folder / REPORT.provenance, versions=provenance.versions())
     write_macros(folder, settings, folder / REPORT.macros)
     crafted_folder.renew(folder)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spsn.errors import DataError
-from spsn.files import write_json
+from spsn.files import clear_unfinished, write_json
 
 Options = argparse.Namespace
 
@@ -185,6 +185,7 @@ def events(options: Options) -> None:
     from spsn.data.events import EventStore
     from spsn.data.shd import check_split, read_split
 
+    clear_unfinished(options.out)  # it may be large
     spikes = check_split(read_split(options.data), options.data)
     EventStore.from_spikes(spikes, 1000.0 * options.time_step, options.limit).save(options.out)
 

@@ -6,6 +6,7 @@ is said as such, with the path: nobody who uses these functions need think of it
 
 import csv
 import errno
+import glob
 import hashlib
 import json
 import math
@@ -56,6 +57,13 @@ def _beside(target: Path) -> Path:
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     os.close(descriptor)
     return Path(name)
+
+
+def clear_unfinished(path: str | os.PathLike) -> None:
+    """Remove what writers of `path` that were killed have left beside it. For whom nobody else writes it."""
+    target = Path(path)
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+        left.unlink(missing_ok=True)
 
 
 def _unwritable(error: Exception, target: Path, temporary: Path | None) -> str | None:

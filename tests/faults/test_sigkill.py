@@ -108,4 +108,5 @@ def test_killed_while_an_event_store_is_written(place, tmp_path):
     assert killed == -signal.SIGXFSZ and not (tmp_path / "new.safetensors").exists()
     assert list(tmp_path.glob(".new.safetensors.*.part"))
     assert finish(start(tmp_path, *command, "new.safetensors"))[0] == 0
+    assert not list(tmp_path.glob(".*.part"))
     assert (tmp_path / "new.safetensors").read_bytes() == (place.folder / "train.safetensors").read_bytes()

@@ -15,7 +15,7 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from spsn.errors import SpsnError
-from spsn.files import whole_file, write_text
+from spsn.files import clear_unfinished, whole_file, write_text
 
 # A kernel's temporary sources, as they stand in warnings; addresses in the texts of nameless objects.
 _VOLATILE = (
@@ -36,6 +36,7 @@ def execute(notebook: str | Path, out: str | Path, results: str) -> None:
     A cell that fails ends it with `SpsnError`; `out` then shows the notebook up to that cell, with its error.
     """
     kernel = {"kernel_name": "python3", "cwd": ".", "progress_bar": False}
+    clear_unfinished(out)
     with whole_file(out) as executed:
         failed = None
         try:
