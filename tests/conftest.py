@@ -1,9 +1,13 @@
 """Small data sets, settings and a web server that the tests share.
 
-Without a GPU Triton interprets its kernels; it looks for that when they are declared.
+Without a GPU Triton interprets its kernels; it looks for that when they are declared. Where several workers
+share the cores, torch and what the tests start take one thread each: more would wait for one another, at work.
 """
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 import pytest
 import torch

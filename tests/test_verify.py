@@ -1,4 +1,7 @@
-"""`spsn verify`: a whole folder agrees; each single change is one line about its file, and exit code 1."""
+"""`spsn verify`: a whole folder agrees; each single change is one line about its file, and exit code 1.
+
+Pictures and PDF that the same versions made are in test_workflow.py, which has real ones.
+"""
 
 import io
 import json
@@ -279,20 +282,6 @@ def test_only_the_lines_of_sound_records_are_compared(folder: Path, settings) ->
     lines = verify(folder, PAPER).lines
     assert lines[0].startswith(f"{RECORD}: sha256")
     assert [line for line in lines if line.startswith("tables/runs.csv: ")] and len(lines) == 2
-
-
-@needs_tex
-def test_pictures_and_report_are_made_again_where_the_same_versions_stand(settings, tmp_path: Path) -> None:
-    folder = crafted_folder.write(tmp_path / "demo", settings, typeset=True)
-    flipped("figures/figure2.png", 300)(folder)
-    flipped("report/report.pdf", 2000)(folder)
-    crafted_folder.renew(folder)
-    found = verify(folder, PAPER)
-    assert "not compared" not in found.summary
-    assert sorted(line.partition(":")[0] for line in found.lines) == [
-        "figures/figure2.png",
-        "report/report.pdf",
-    ]
 
 
 def test_part_two_is_verified_where_it_stands(full_folder: Path) -> None:
