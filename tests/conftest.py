@@ -1,7 +1,7 @@
 """Small data sets, settings and a web server that the tests share.
 
 Without a GPU Triton interprets its kernels; it looks for that when they are declared. Where several workers
-share the cores, torch and what the tests start take one thread each: more would wait for one another, at work.
+share the cores, torch and what the tests start take one thread each: more would wait for one another.
 """
 
 import os
