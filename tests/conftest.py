@@ -22,7 +22,7 @@ if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # What takes minutes: whole workflows, killed processes. With several workers it must not begin last.
-LONGEST = ("test_readme.py", "test_workflow.py", "test_data_workflow.py", "test_killing.py", "faults")
+LONGEST = ("test_readme.py", "test_workflow.py", "test_data_workflow.py", "faults")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

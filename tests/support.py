@@ -116,7 +116,7 @@ def make_project(folder: Path, **training: object) -> Path:
         "training": {"epochs": 3, "batch_size": 8, **training},
         "execution": {"threads": 1, "device": "cpu", "checkpoint_every": 1, "seeds_per_block": 2},
         "experiments": {
-            "accuracy": {"models": ["lif", "spsn-sb"], "seeds": 3},
+            "accuracy": {"models": ["lif", "spsn-sb"], "seeds": 2},
             "regularization": {"models": ["spsn-sb"], "thresholds": [0.4], "seeds": 2},
             "loss_mode": {"models": ["lif"], "seeds": 2, "network": {"hidden_layers": 1}},
             "robustness": {"models": ["spsn-sb"], "trials": 3},

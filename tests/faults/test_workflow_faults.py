@@ -123,6 +123,7 @@ def test_a_whole_workflow_killed_five_times(tmp_path, quiet):
         assert wait_until(lambda: is_at_rest(folder), 20), "a job outlived the workflow"
         shutil.rmtree(folder / ".snakemake" / "locks", ignore_errors=True)  # what --unlock does, in less time
     assert kills == KILLS
+    assert snakemake(folder, "--unlock").returncode == 0
     done = snakemake(folder, *ALL)
     assert done.returncode == 0, done.stdout
     assert runs(folder) == runs(quiet) and len(runs(quiet)) == 6
