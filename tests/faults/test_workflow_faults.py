@@ -46,7 +46,7 @@ def without_runs(quiet, tmp_path) -> Path:
 def prepared(folder: Path) -> Path:
     """A project of three blocks of two runs."""
     folder.mkdir()
-    path = make_project(folder, epochs=60)
+    path = make_project(folder, epochs=200)  # seconds, so that every kill finds something at work
     config = yaml.safe_load(path.read_text())
     config["experiments"] |= {
         "accuracy": {"models": ["spsn-sb"], "conditions": ["augmented"], "seeds": 2},
@@ -116,7 +116,7 @@ def test_a_whole_workflow_killed_five_times(tmp_path, quiet):
         before = made(folder)
         workflow = start(folder, *ALL)
         assert wait_until(lambda old=before: made(folder) - old, 120)
-        time.sleep(chance.uniform(0, 1))
+        time.sleep(chance.uniform(0, 0.7))
         kills += workflow.poll() is None
         (os.killpg if number % 2 else os.kill)(workflow.pid, signal.SIGKILL)
         workflow.wait()
