@@ -112,6 +112,8 @@ def _check_header(stream: BinaryIO, path: Path) -> None:
     with _opened(stream, path) as file:
         if file.format not in FORMATS:
             raise DataError(f"{path}: is {file.format}. Convert it to WAV or FLAC.")
+        if not file.seekable():
+            raise DataError(f"{path}: is coded as {file.subtype}, which cannot be sought in. {ANEW}")
         if file.samplerate < LOWEST_RATE:
             raise DataError(
                 f"{path}: {file.samplerate} samples a second, under LOWEST_RATE = {LOWEST_RATE}. {ANEW}"
