@@ -4,6 +4,7 @@
 # make test-slurm   the workflow through a Slurm that the test starts (as root, on a machine without one)
 # make peers    neurons against those of other libraries, in an environment of its own: results, then times
 # make fuzz     every reader of strangers' files fuzzed for ten minutes (ARGS="--minutes 1 config"); not in CI
+# make killed-demo  the demo killed again and again, held against one that nobody disturbed; not in CI
 # make gpu-check    what the GPU at hand reaches, to results/gpu-check/; a reduced form without one
 #
 # Each first makes .venv with all that is needed; a second call finds it there and installs nothing.
@@ -11,7 +12,7 @@
 CONFIG ?= config/demo.yaml
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo paper test test-slurm peers fuzz gpu-check setup tex lint lock
+.PHONY: demo paper test test-slurm peers fuzz killed-demo gpu-check setup tex lint lock
 .NOTPARALLEL:
 
 demo: tex setup
@@ -40,6 +41,9 @@ fuzz: setup
 	.venv/bin/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: --upgrade \
 	    --target .venv-fuzz -r tools/requirements-fuzz.txt
 	PYTHONPATH=src:tests:.venv-fuzz .venv/bin/python tools/fuzz.py $(ARGS)
+
+killed-demo: tex setup
+	PYTHONPATH=src:tests .venv/bin/python tools/killed_demo.py $(ARGS)
 
 gpu-check: setup
 	.venv/bin/python -m benchmarks.gpu_check --out results/gpu-check $(ARGS)

@@ -184,6 +184,18 @@ def is_alive(pid: int) -> bool:
     return False
 
 
+def processes_in(folder: Path) -> list[Path]:
+    """The entries below /proc of the processes that work in a folder, or below it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if Path(os.readlink(process / "cwd")).is_relative_to(folder):
+                found.append(process)
+        except OSError:
+            continue
+    return found
+
+
 def children(pid: int) -> list[int]:
     """Processes that a process started."""
     found = Path(f"/proc/{pid}/task").glob("*/children")

@@ -12,7 +12,7 @@ import time
 from contextlib import nullcontext
 
 import pytest
-from disturbances import hears_the_keyboard, is_alive, wait_until
+from disturbances import is_alive, start, wait_until
 from support import ROOT, environment
 
 from spsn import processes
@@ -57,7 +57,7 @@ def prepare(stores):
             store.save(folder / f"{split}.safetensors")
         block = ("--block", BLOCK, "--seeds", ",".join(map(str, seeds)), "--settings", "settings.json")
         data = ("--train", "train.safetensors", "--test", "test.safetensors", "--results", ".")
-        return [sys.executable, "-m", "spsn.cli", "train", *block, *data]
+        return ["train", *block, *data]
 
     return prepared
 
@@ -69,18 +69,6 @@ def seldom(settings):
     config["execution"]["checkpoint_every"] = EPOCHS
     config["experiments"]["accuracy"]["training"]["epochs"] = EPOCHS
     return from_mapping(config)
-
-
-def start(command, folder) -> subprocess.Popen:
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment(ROOT),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=hears_the_keyboard,
-    )
 
 
 def outcome(folder):
@@ -97,7 +85,7 @@ def kept(folder) -> list[int]:
 
 def disturb(command, folder, number: int) -> tuple[int, str]:
     """Start the training and send it a signal in its first epochs; returns status and messages."""
-    process = start(command, folder)
+    process = start(folder, *command)
     for line in process.stderr:
         if ": epoch " in line:
             break
@@ -110,14 +98,14 @@ def test_a_training_that_is_asked_to_end_keeps_its_last_epoch_and_goes_on_from_i
     quiet, disturbed = tmp_path / "quiet", tmp_path / "disturbed"
     quiet.mkdir()
     disturbed.mkdir()
-    assert start(prepare(quiet, seldom, SEEDS), quiet).wait(timeout=120) == 0
+    assert start(quiet, *prepare(quiet, seldom, SEEDS)).wait(timeout=120) == 0
     command = prepare(disturbed, seldom, SEEDS)
     status, messages = disturb(command, disturbed, signal.SIGTERM)
     (epoch,) = kept(disturbed)
     assert status == 143 and 0 < epoch < EPOCHS
     assert f"{epoch} of {EPOCHS} epochs kept" in messages and "Traceback" not in messages
     assert not list(disturbed.glob("runs/**/*.json"))
-    assert start(command, disturbed).wait(timeout=120) == 0
+    assert start(disturbed, *command).wait(timeout=120) == 0
     assert outcome(disturbed) == outcome(quiet) and len(outcome(quiet)) == len(SEEDS)
     assert not kept(disturbed)
 
@@ -146,7 +134,7 @@ def test_wherever_it_is_asked_a_block_goes_on_from_there(tmp_path, settings, sto
 
 
 def test_two_calls_in_a_moment_are_one_and_a_later_one_ends_at_once():
-    process = start([sys.executable, "-c", WORKER], ROOT)
+    process = start(ROOT, before=WORKER)
     assert process.stdout.readline() == "ready\n"
     process.terminate()
     assert process.stdout.readline() == "asked\n"

@@ -1,6 +1,6 @@
 """A whole workflow killed again and again, held against one that nobody disturbed.
 
-    python tools/killed_demo.py [--config config/demo.yaml] [--kills 7] [--folder build/killed-demo]
+    make killed-demo [ARGS="--config config/demo.yaml --kills 7 --folder build/killed-demo"]
 
 Clones this repository's last commit twice, runs the configuration in each, and kills the second run (SIGKILL)
 at random moments spread over the time that the first one took, in turn Snakemake alone and every process.
@@ -21,6 +21,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from disturbances import processes_in, tensors_of, wait_until
+from support import environment
 
 from spsn import manifest
 from spsn.files import write_json
@@ -63,7 +66,7 @@ def main() -> int:
         ["git", "rev-parse", "HEAD"], cwd=quiet, capture_output=True, text=True, check=True
     )
     found = {
-        "command": " ".join(["python", "tools/killed_demo.py", *sys.argv[1:]]),
+        "command": f"make killed-demo ARGS='{' '.join(sys.argv[1:])}'",
         "git_commit": commit.stdout.strip(),
         "machine": machine(),
         "versions": versions_of(("spsn", "python", "torch", "numpy", "numba", "snakemake", "papermill")),
@@ -84,12 +87,6 @@ def checkout(folder: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """This Python's commands first, the checkout's own sources."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(folder / "src")}
-
-
 def kill_again_and_again(
     folder: Path, command: list[str], count: int, seconds: float, chance: random.Random
 ) -> list[dict[str, object]]:
@@ -105,34 +102,15 @@ def kill_again_and_again(
         (os.killpg if everything else os.kill)(workflow.pid, signal.SIGKILL)
         workflow.wait()
         kills.append({"killed": "everything" if everything else "snakemake", "at_work": at_work})
-        end = time.monotonic() + PATIENCE
-        while is_busy(folder) and time.monotonic() < end:
-            time.sleep(0.1)
-        assert not is_busy(folder), "a job outlived the workflow"
+        assert wait_until(lambda: not processes_in(folder), PATIENCE), "a job outlived the workflow"
         subprocess.run([*command, "--unlock"], cwd=folder, env=environment(folder), check=True)
     return kills
-
-
-def processes_of(folder: Path) -> list[Path]:
-    """Entries below /proc of the processes that work in a folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if Path(os.readlink(process / "cwd")).is_relative_to(folder):
-                found.append(process)
-        except OSError:
-            continue
-    return found
-
-
-def is_busy(folder: Path) -> bool:
-    return bool(processes_of(folder))
 
 
 def jobs_of(folder: Path) -> list[str]:
     """The commands of spsn that work in a folder, with the block or notebook that they are about."""
     found = set()
-    for process in processes_of(folder):
+    for process in processes_in(folder):
         try:
             words = (process / "cmdline").read_bytes().decode().split("\0")
         except OSError:
@@ -164,7 +142,11 @@ def compare(quiet: Path, killed: Path) -> tuple[dict[str, int], list[str]]:
             own, other = (json.loads((folder / name).read_text()) for folder in (ours, theirs))
             judge("runs", name, all(own[part] == other[part] for part in ("settings", "result")))
             weights = name.removesuffix("json") + "safetensors"
-            judge("weights", weights, tensors(ours / weights) == tensors(theirs / weights))
+            judge(
+                "weights",
+                weights,
+                tensors_of((ours / weights).read_bytes()) == tensors_of((theirs / weights).read_bytes()),
+            )
             write_json(place.folder / name, {**other, "execution": own["execution"]})
         again = steps(settings, comparison=False)
         made = {manifest.RUNS, *(name for step in again for name in step.makes)}
@@ -185,12 +167,6 @@ def compare(quiet: Path, killed: Path) -> tuple[dict[str, int], list[str]]:
             kind = "tables, figures and report, with the same times"
             judge(kind, name, (place.folder / name).read_bytes() == (ours / name).read_bytes())
     return same, different
-
-
-def tensors(path: Path) -> bytes:
-    """What follows the header of a safetensors file, which names the record and with it times."""
-    content = path.read_bytes()
-    return content[8 + int.from_bytes(content[:8], "little") :]
 
 
 if __name__ == "__main__":

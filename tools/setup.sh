@@ -166,6 +166,17 @@ setup_python() {
     say "ready: .venv ($(du -sh .venv | cut -f1))"
 }
 
+# complete NAME LIST_MISSING NEED PACKAGE...: what LIST_MISSING names is there afterwards, or this ends.
+complete() {
+    local name=$1 list=$2 need=$3 missing
+    shift 3
+    missing=$($list | tr '\n' ' ')
+    [ -n "$missing" ] || return 0
+    need_packages "$need (missing: ${missing% })" "$@"
+    missing=$($list | tr '\n' ' ')
+    [ -z "$missing" ] || fail "after the installation $name still lacks: ${missing% }"
+}
+
 missing_tex() {
     local program file
     for program in "${TEX_PROGRAMS[@]}"; do
@@ -179,12 +190,7 @@ missing_tex() {
 }
 
 setup_tex() {
-    local missing
-    missing=$(missing_tex | tr '\n' ' ')
-    [ -n "$missing" ] || return 0
-    need_packages "the report needs TeX (missing: ${missing% })" "${TEX_PACKAGES[@]}"
-    missing=$(missing_tex | tr '\n' ' ')
-    [ -z "$missing" ] || fail "after the installation TeX still lacks: ${missing% }"
+    complete TeX missing_tex "the report needs TeX" "${TEX_PACKAGES[@]}"
 }
 
 missing_slurm() {
@@ -195,12 +201,7 @@ missing_slurm() {
 }
 
 setup_slurm() {
-    local missing
-    missing=$(missing_slurm | tr '\n' ' ')
-    [ -n "$missing" ] || return 0
-    need_packages "the test of the cluster needs Slurm (missing: ${missing% })" "${SLURM_PACKAGES[@]}"
-    missing=$(missing_slurm | tr '\n' ' ')
-    [ -z "$missing" ] || fail "after the installation Slurm still lacks: ${missing% }"
+    complete Slurm missing_slurm "the test of the cluster needs Slurm" "${SLURM_PACKAGES[@]}"
 }
 
 case ${1:-} in

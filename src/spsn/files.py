@@ -145,6 +145,14 @@ def parse_json(text: str, *, finite: bool = True) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def parse_object(text: str) -> dict[str, Any]:
+    """The JSON object that `text` stands for. Raises ValueError for anything else, as `parse_json` does."""
+    found = parse_json(text)
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")
+    return found
+
+
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from disturbances import hears_the_keyboard, tensors_of, wait_until
+from disturbances import hears_the_keyboard, processes_in, tensors_of, wait_until
 from support import environment, make_project, snakemake
 
 from spsn.records import read_record
@@ -95,17 +95,6 @@ def numbers(path: Path) -> list[dict[str, str]]:
         ]
 
 
-def is_at_rest(folder: Path) -> bool:
-    """Whether no process works in the project any more."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.readlink(process / "cwd") == str(folder):
-                return False
-        except OSError:
-            continue
-    return True
-
-
 def test_a_whole_workflow_killed_five_times(tmp_path, quiet):
     """Promised: two whole runs agree in every run's settings and result and every number of a table that is
     no time, however often one was killed. Seen: five kills at random moments, of Snakemake alone and of all
@@ -120,7 +109,7 @@ def test_a_whole_workflow_killed_five_times(tmp_path, quiet):
         kills += workflow.poll() is None
         (os.killpg if number % 2 else os.kill)(workflow.pid, signal.SIGKILL)
         workflow.wait()
-        assert wait_until(lambda: is_at_rest(folder), 20), "a job outlived the workflow"
+        assert wait_until(lambda: not processes_in(folder), 20), "a job outlived the workflow"
         shutil.rmtree(folder / ".snakemake" / "locks", ignore_errors=True)  # what --unlock does, in less time
     assert kills == KILLS
     assert snakemake(folder, "--unlock").returncode == 0
@@ -139,7 +128,7 @@ def test_ctrl_c_at_the_keyboard(without_runs, quiet):
     assert wait_until(lambda: list(without_runs.glob(f"{RESULTS}/checkpoints/**/*.epoch*")), 120)
     os.killpg(workflow.pid, signal.SIGINT)
     assert workflow.wait(timeout=60) != 0
-    assert wait_until(lambda: is_at_rest(without_runs), 20)
+    assert wait_until(lambda: not processes_in(without_runs), 20)
     assert not runs(without_runs) and not list(without_runs.rglob("results/**/*.part"))
     done = snakemake(without_runs, *RECORDS)
     assert done.returncode == 0, done.stdout

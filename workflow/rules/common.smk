@@ -76,7 +76,8 @@ def expected_effort(block):
 
 # All of the configuration as a parameter. The file that holds it is `ancient` to all jobs: Snakemake does not look at what
 # comes after a job that will run, so that settings made anew by a job would hide every change from the blocks.
-SETTINGS_IDENTITY = hashlib.sha256(json.dumps(to_mapping(SETTINGS)).encode()).hexdigest()
+SETTINGS_JSON = json.dumps(to_mapping(SETTINGS))
+SETTINGS_IDENTITY = hashlib.sha256(SETTINGS_JSON.encode()).hexdigest()
 
 
 def block_identity(block):

@@ -22,7 +22,7 @@ rule settings:
     conda:
         f"../../{ENVIRONMENT}"
     params:
-        config=untriggering(json.dumps(to_mapping(SETTINGS))),  # changed settings are written by `onstart`
+        config=untriggering(SETTINGS_JSON),  # changed settings are written by `onstart`
     shell:
         "spsn settings --json {params.config:q} --out {output} > {log} 2>&1"
 

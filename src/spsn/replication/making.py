@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from spsn.errors import RecordError
-from spsn.files import parse_json
+from spsn.files import parse_object
 
 
 def make_command(folder: Path, name: str) -> str:
@@ -19,12 +19,9 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     if not path.is_file():
         raise RecordError(f"{path}: is missing; make it with {how}")
     try:
-        content = parse_json(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("it is no JSON object")
+        return parse_object(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read as JSON ({error}); make it again with {how}") from error
-    return content
 
 
 def classes_of(folder: Path) -> int:

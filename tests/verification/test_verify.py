@@ -33,16 +33,6 @@ needs_tex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="TeX is 
 
 
 @pytest.fixture(scope="module")
-def settings():
-    return crafted.plan("demo")
-
-
-@pytest.fixture(scope="module")
-def whole(settings, tmp_path_factory) -> Path:
-    return crafted_folder.write(tmp_path_factory.mktemp("whole") / "demo", settings, typeset=False)
-
-
-@pytest.fixture(scope="module")
 def with_part_two(settings, tmp_path_factory) -> Path:
     parent = tmp_path_factory.mktemp("with part two")
     return crafted_folder.write(parent / "demo", settings, typeset=False, comparison=True)
@@ -52,12 +42,6 @@ def with_part_two(settings, tmp_path_factory) -> Path:
 def full_folder(with_part_two: Path, tmp_path: Path) -> Path:
     """A copy of one with part II that a test may damage."""
     return crafted_folder.copy(with_part_two, tmp_path / "demo")
-
-
-@pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
-    return crafted_folder.copy(whole, tmp_path / "demo")
 
 
 def said(folder: Path, capsys) -> tuple[int, list[str], str]:

@@ -19,22 +19,6 @@ WEIGHTS = "runs/accuracy/lif/basic/seed0.safetensors"
 SAMPLES = "data/samples.csv"
 
 
-@pytest.fixture(scope="module")
-def settings():
-    return crafted.plan("demo")
-
-
-@pytest.fixture(scope="module")
-def whole(settings, tmp_path_factory) -> Path:
-    return crafted_folder.write(tmp_path_factory.mktemp("whole") / "demo", settings, typeset=False)
-
-
-@pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
-    return crafted_folder.copy(whole, tmp_path / "demo")
-
-
 def forged(folder: Path, name: str, change: Callable[[dict], object]) -> list[str]:
     """What is found after a change of a JSON file and of all digests."""
     content = json.loads((folder / name).read_text())
