@@ -200,6 +200,15 @@ def test_recordings_named_by_a_pattern(project):
     assert json.loads((project / "results/tiny/data.json").read_text())["splits"]["test"]["samples"] == 4
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory) -> Path:
+    """A project whose data were made before."""
+    folder = tmp_path_factory.mktemp("standing")
+    make_project(folder)
+    make_data(folder)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("dataset", "key"),
     [
@@ -208,10 +217,10 @@ def test_recordings_named_by_a_pattern(project):
         ({"audio": "src", "labels": "gone.csv"}, "dataset.labels is gone.csv"),
     ],
 )
-def test_what_is_given_and_not_there_is_missed_whatever_results_stand(dataset, key, project):
-    make_data(project)
-    configure(project, dataset=dataset)
-    done = snakemake(project, "data")
+def test_what_is_given_and_not_there_is_missed_whatever_results_stand(dataset, key, standing):
+    assert (standing / "results/tiny/data.json").is_file()
+    configure(standing, dataset=dataset)
+    done = snakemake(standing, "data")
     assert done.returncode != 0 and key in done.stdout and "Traceback" not in done.stdout
 
 

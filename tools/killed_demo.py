@@ -137,7 +137,7 @@ def compare(quiet: Path, killed: Path) -> tuple[dict[str, int], list[str]]:
     names = manifest.report_files(settings)
     with tempfile.TemporaryDirectory(prefix="spsn-killed-") as temporary:
         place = Place(Path(temporary), settings, quiet / "paper")
-        records = [name for name in names if name.startswith("runs/") and name.endswith(".json")]
+        records = manifest.records_among(names)
         for name in records:
             own, other = (json.loads((folder / name).read_text()) for folder in (ours, theirs))
             judge("runs", name, all(own[part] == other[part] for part in ("settings", "result")))

@@ -108,8 +108,8 @@ def evaluate_published(
     Networks without noise pass once, the others `trials` times with new noise. `folder` holds the files as
     the authors' `outputs/` does; `shd`: the samples are SHD's. Rates are spikes per ms of each hidden layer,
     None for the non-spiking network. `backend` as `execution.backend`. `progress(done, total)` counts passes.
-    Raises DataError for files that
-    are not the published ones and for words that are not SHD's, SettingsError for steps other than 1 ms.
+    Raises DataError for files that are not the published ones and for words that are not SHD's,
+    SettingsError for steps other than 1 ms.
     """
     if abs(store.time_step_ms - 1000 * PUBLISHED_STEP) > 1e-9:
         raise SettingsError(

@@ -66,6 +66,11 @@ def run_files(settings: Settings, records: Iterable[Path]) -> list[str]:
     return [name.with_suffix(suffix).as_posix() for name in names for suffix in (".json", ".safetensors")]
 
 
+def records_among(names: Iterable[str]) -> list[str]:
+    """Those of the names that are run records."""
+    return [name for name in names if name.startswith("runs/") and name.endswith(".json")]
+
+
 def _tables(names: Iterable[str]) -> list[str]:
     return [f"tables/{name}{suffix}" for name in names for suffix in (".csv", ".tex")]
 

@@ -1,4 +1,4 @@
-"""The whole workflow, disturbed: killed again and again, interrupted by hand, started twice, misdated."""
+"""The whole workflow, disturbed: killed again and again, interrupted by hand, started twice."""
 
 import csv
 import os

@@ -74,6 +74,13 @@ def expected_effort(block):
     return len(block.seeds) * block.training.epochs * (10 if loops else 1)
 
 
+# A notebook is executed by this environment's kernel, leaves nothing in the home folder and makes PDFs without a date.
+RUN_NOTEBOOK = (
+    "(export JUPYTER_PREFER_ENV_PATH=1 IPYTHONDIR=$(mktemp -d) SOURCE_DATE_EPOCH=0 &&"
+    " trap 'rm -rf \"$IPYTHONDIR\"' EXIT &&"
+    " spsn notebook {input.notebook} --results {params.results} --out {output.notebook}) > {log} 2>&1"
+)
+
 # All of the configuration as a parameter. The file that holds it is `ancient` to all jobs: Snakemake does not look at what
 # comes after a job that will run, so that settings made anew by a job would hide every change from the blocks.
 SETTINGS_JSON = json.dumps(to_mapping(SETTINGS))

@@ -63,9 +63,7 @@ for notebook, (reads, makes) in COMPARISON_NOTEBOOKS.items():
             identity=SETTINGS_IDENTITY,
             results=results_folder,
         shell:
-            "(export JUPYTER_PREFER_ENV_PATH=1 IPYTHONDIR=$(mktemp -d) SOURCE_DATE_EPOCH=0 &&"
-            " trap 'rm -rf \"$IPYTHONDIR\"' EXIT &&"
-            " spsn notebook {input.notebook} --results {params.results} --out {output.notebook}) > {log} 2>&1"
+            RUN_NOTEBOOK
 
 
 rule full_provenance:

@@ -161,6 +161,4 @@ for notebook, (reads, makes) in NOTEBOOKS.items():
             identity=SETTINGS_IDENTITY,
             results=results_folder,
         shell:
-            "(export JUPYTER_PREFER_ENV_PATH=1 IPYTHONDIR=$(mktemp -d) SOURCE_DATE_EPOCH=0 &&"
-            " trap 'rm -rf \"$IPYTHONDIR\"' EXIT &&"
-            " spsn notebook {input.notebook} --results {params.results} --out {output.notebook}) > {log} 2>&1"
+            RUN_NOTEBOOK

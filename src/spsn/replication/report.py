@@ -75,8 +75,7 @@ def write_provenance(
 
 def _trained_with(results: Path, names: Iterable[str]) -> dict[str, list]:
     found: dict[str, list] = {kind: [] for kind in EXECUTION}
-    records = [name for name in names if name.startswith("runs/") and name.endswith(".json")]
-    for name in sorted(name for name in records if (results / name).is_file()):
+    for name in sorted(name for name in manifest.records_among(names) if (results / name).is_file()):
         execution = read_json(results, name).get("execution", {})
         for kind, part in EXECUTION.items():
             if execution.get(part) not in (None, *found[kind]):
