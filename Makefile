@@ -6,8 +6,11 @@
 # make fuzz     every reader of strangers' files fuzzed for ten minutes (ARGS="--minutes 1 config"); not in CI
 # make killed-demo  the demo killed again and again, held against one that nobody disturbed; not in CI
 # make gpu-check    what the GPU at hand reaches, to results/gpu-check/; a reduced form without one
+# make lint     ruff, snakefmt and Snakemake's own check of the workflow
+# make lock     requirements.lock and environment.yml written anew (needs uv, and no .venv)
+# make setup, make tex   .venv alone, TeX alone
 #
-# Each first makes .venv with all that is needed; a second call finds it there and installs nothing.
+# All but lock and tex first make .venv with all that is needed; a second call finds it there and installs nothing.
 
 CONFIG ?= config/demo.yaml
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -34,7 +37,7 @@ test-slurm: setup
 peers: setup
 	@tools/peers.sh
 	PYTHONPATH=src .venv-peers/bin/python -m pytest --confcutdir=tests/peers tests/peers || [ $$? = 5 ] # 5: all skipped, none is there
-	.venv/bin/python -m benchmarks.peers --output benchmarks/records/cpu-peers.json
+	.venv/bin/python -m benchmarks.peers --repeats 3 --seconds 20 --output benchmarks/records/cpu-peers.json
 	.venv/bin/python -m benchmarks.peers --draw benchmarks/records/cpu-peers.json
 
 fuzz: setup

@@ -17,7 +17,7 @@ from collections import namedtuple
 
 from snakemake.utils import min_version, validate
 
-from spsn import grid, layout, manifest, sources
+from spsn import calls, grid, layout, manifest, sources
 from spsn.data import fsdd, listings
 from spsn.errors import SettingsError
 from spsn.methods import TRAITS
@@ -39,7 +39,7 @@ validate(config, "workflow/schemas/config.schema.json")
 
 
 RESULTS = str(layout.results(SETTINGS))
-SETTINGS_FILE = f"{RESULTS}/settings.json"
+SETTINGS_FILE = f"{RESULTS}/{manifest.SETTINGS}"
 ENVIRONMENT = "environment.yml"
 
 
@@ -69,7 +69,7 @@ rule data:
     input:
         STORES["train"],
         STORES["test"],
-        f"{RESULTS}/data.json",
+        DATA_FACTS,
         WEIGHTS,
 
 
@@ -80,8 +80,7 @@ rule train:
 
 rule timing:
     input:
-        f"{RESULTS}/timing/epoch.csv",
-        f"{RESULTS}/timing/sequence_length.csv",
+        TIMINGS,
 
 
 rule figures:
@@ -100,6 +99,8 @@ localrules:
 
 onstart:
     renew(SETTINGS, SETTINGS_FILE)
+    if not workflow.local_exec:
+        calls.remember(options_of_call(), SENT)
 
 
 onsuccess:

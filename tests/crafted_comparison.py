@@ -9,8 +9,9 @@ import pandas as pd
 from crafted_results import TEX, figure
 
 from spsn.grid import comparison_blocks, run_settings
+from spsn.manifest import COMPARED, COSTS
 from spsn.methods import METHODS, TRAITS
-from spsn.replication.compared import COSTS, RUNS, read_compared
+from spsn.replication.compared import read_compared
 from spsn.replication.comparison_table import write_comparison
 from spsn.replication.figures import Context, comparison_accuracy, comparison_controls, comparison_cost
 from spsn.replication.report import build_pdf, write_macros
@@ -120,7 +121,7 @@ def write(folder: Path, settings: Settings, of_runs=None, of_costs=None) -> Path
     """Write both tables below `folder`, those given in place of `runs` and `costs`; return it."""
     of_runs = runs(settings) if of_runs is None else of_runs
     of_costs = costs() if of_costs is None else of_costs
-    for name, table in ((RUNS, of_runs), (COSTS, of_costs)):
+    for name, table in ((COMPARED, of_runs), (COSTS, of_costs)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(folder / name, index=False)
     return folder

@@ -13,13 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import ROOT, environment
+from support import ROOT, environment, lacking
 
+from spsn import compile_cache, processes
 from spsn.cli import main
 from spsn.files import write_json
 from spsn.records import read_record
@@ -110,6 +111,14 @@ class Place:
             patch.chdir(self.folder)
             return main([*self.command, "--detached"])
 
+    def interrupt(self, monkeypatch: pytest.MonkeyPatch, epochs: int = 3) -> None:
+        """Train in this process, and stop after so many epochs of the first run."""
+        answers = iter([False] * epochs + [True])
+        with monkeypatch.context() as patch:
+            patch.setattr(processes, "stop_at_sigterm", lambda: nullcontext(answers.__next__))
+            assert self.train(monkeypatch) == 143
+        assert self.epochs() == [epochs]
+
     def outcome(self) -> dict:
         """Of every run: settings, result, and the bytes of its weights."""
         found = {}
@@ -146,6 +155,12 @@ def make_place(folder: Path, settings: Settings, stores, epochs: int, every: int
     return Place(folder)
 
 
+def compiled_code(base: Path) -> Path:
+    """A copy, below `base`, of the code that trainings before have compiled; its folder."""
+    (warm, _), *_ = compile_cache.folders(compile_cache.sources_digest("spsn"))
+    return Path(shutil.copytree(warm, base / warm.name, ignore=shutil.ignore_patterns("*.tmp.*")))
+
+
 def flip(path: Path, seed: int, first: int = 0, bits: int = 1) -> None:
     """Flip some bits of a file at random places from byte `first` on."""
     chance, content = random.Random(seed), bytearray(path.read_bytes())
@@ -166,7 +181,7 @@ def disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
     folder.mkdir(parents=True, exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a file system")
+        lacking("needs the right to mount a file system")
     try:
         yield lambda how: subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
     finally:
@@ -196,7 +211,16 @@ def processes_in(folder: Path) -> list[Path]:
     return found
 
 
-def children(pid: int) -> list[int]:
-    """Processes that a process started."""
+def children(pid: int, command: str = "") -> list[int]:
+    """Processes that a process started, of those whose command line has `command` in it."""
     found = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(number) for path in found for number in os.fsdecode(path.read_bytes()).split()]
+    started = [int(number) for path in found for number in os.fsdecode(path.read_bytes()).split()]
+    return [child for child in started if not command or command in command_line(child)]
+
+
+def command_line(pid: int) -> str:
+    """What a process was started with; nothing where it has ended."""
+    try:
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).replace("\0", " ")
+    except OSError:
+        return ""

@@ -4,8 +4,10 @@ Each is called with bytes and a folder of its own. It ends in data or in an `Sps
 raises is a fault of the program.
 """
 
+import csv
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from spsn.checkpoints import _read_tensors, load_weights
@@ -16,13 +18,22 @@ from spsn.data.fsdd import _unpacked
 from spsn.data.labels import read_labels
 from spsn.data.shd import check_split, read_split
 from spsn.data.unpack import unpack
-from spsn.errors import SpsnError
+from spsn.errors import RecordError, SpsnError
 from spsn.published import load_published
-from spsn.records import read_record
+from spsn.records import Execution, read_record
+from spsn.replication.digests import read_checksums
 from spsn.replication.notebooks import normalise
 from spsn.replication.run_table import collect_runs
-from spsn.settings import from_mapping, load, to_mapping
+from spsn.replication.typesetting import REPORT
+from spsn.settings import Settings, from_mapping, load, to_mapping
+from spsn.verification.compare import differences
+from spsn.verification.data import FACTS, SAMPLES, read_data
+from spsn.verification.files import read_provenance
+from spsn.verification.findings import Findings
+from spsn.verification.folder import ResultsFolder
+from spsn.verification.stated import misstated
 
+CORPUS = Path(__file__).parent / "corpus"
 Reader = Callable[[bytes, Path], object]
 
 
@@ -107,11 +118,76 @@ def notebook(content: bytes, folder: Path) -> None:
     normalise(_written(content, folder, "a.ipynb"))
 
 
+@cache
+def _made() -> tuple[Settings, Execution]:
+    """What a sound provenance has to state."""
+    return load(CORPUS / "settings" / "sound"), read_record(CORPUS / "record" / "sound").execution
+
+
+def _agreed(findings: Findings) -> None:
+    if findings.lines:
+        raise RecordError("; ".join(findings.lines))
+
+
+def provenance(content: bytes, folder: Path) -> None:
+    """The provenance of a results folder, held against its settings, data and records."""
+    name = _written(content, folder, REPORT.provenance).name
+    findings, (own, execution) = Findings(), _made()
+    about = read_provenance(ResultsFolder(folder), REPORT, findings)
+    findings.add(name, *misstated(about, own, {"dataset": "words"}, {"settings.json"}, [execution]))
+    _agreed(findings)
+
+
+def facts(content: bytes, folder: Path) -> None:
+    """What a results folder says of its data; its table of samples is the sound one of this corpus."""
+    _of_data(content, (CORPUS / "samples" / "sound").read_bytes(), folder)
+
+
+def samples(content: bytes, folder: Path) -> None:
+    """A results folder's table of samples, up to the hits of a run; its facts are this corpus's."""
+    _of_data((CORPUS / "facts" / "sound").read_bytes(), content, folder)
+
+
+def _of_data(facts: bytes, samples: bytes, folder: Path) -> None:
+    (folder / SAMPLES).parent.mkdir(exist_ok=True)
+    _written(facts, folder, FACTS)
+    _written(samples, folder, SAMPLES)
+    results, findings = ResultsFolder(folder), Findings()
+    if reason := results.unfit(SAMPLES) or results.overlong(SAMPLES):
+        findings.add(SAMPLES, reason)
+    known = read_data(results, findings)
+    if known.samples is not None:
+        known.samples.by_speaker([0] * len(known.samples.labels))
+    _agreed(findings)
+
+
+def compared(content: bytes, folder: Path) -> None:
+    """A table of a results folder, as CSV and as text, held against the one that its records give."""
+    findings, right = Findings(), (CORPUS / "compared" / "sound").read_bytes()
+    for name in ("runs.csv", "runs.tex"):
+        found, expected = _written(content, folder, name), _written(right, folder, f"expected.{name}")
+        try:
+            findings.add(name, *differences(name, found, expected))
+        except (OSError, ValueError, csv.Error) as error:  # as its documentation says
+            findings.add(name, f"cannot be read ({error})")
+    _agreed(findings)
+
+
+def sums(content: bytes, folder: Path) -> None:
+    """The digests beside a report."""
+    path = _written(content, folder, "report.pdf.sha256")
+    try:
+        read_checksums(path)
+    except (OSError, ValueError) as error:  # as its documentation says
+        raise RecordError(f"{path}: {error}") from error
+
+
 READERS: dict[str, Reader] = {
     reader.__name__: reader
     for reader in (
         *(config, settings, table, recording, hdf5, store),
         *(checkpoint, record, published, archive, tarball, notebook),
+        *(provenance, facts, samples, compared, sums),
     )
 }
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -18,6 +19,13 @@ from spsn.grid import RunSettings
 ROOT = Path(__file__).parent.parent
 HAS_TEX = shutil.which("latexmk") is not None and shutil.which("pdflatex") is not None
 needs_tex = pytest.mark.skipif(not HAS_TEX, reason="needs latexmk and pdflatex")
+
+
+def lacking(reason: str) -> NoReturn:
+    """Skip a test for what this machine does not have; fail it where SPSN_NO_SKIPS says that it has all."""
+    if os.environ.get("SPSN_NO_SKIPS"):
+        pytest.fail(f"skipped, though SPSN_NO_SKIPS is set: {reason}", pytrace=False)
+    pytest.skip(reason)
 
 
 class Clock:

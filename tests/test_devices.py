@@ -1,7 +1,9 @@
 """Leasing a device: which one, and who waits. The locks are real; what CUDA would say is put in its place,
-so that a machine without a GPU can tell too.
+so that a machine without a GPU can tell too, and so is what a file system says that cannot give a lock.
 """
 
+import errno
+import fcntl
 import logging
 import os
 import signal
@@ -10,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -94,6 +96,20 @@ def hold(tmp_path):
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+@pytest.fixture
+def flock_fails(monkeypatch):
+    """Has every lock answered with an error; whoever then waits for a device fails the test."""
+
+    def answer(number: int) -> None:
+        def flock(*_):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waits for a device that nobody has"))
+
+    return answer
 
 
 @pytest.fixture
@@ -190,6 +206,52 @@ def test_a_device_is_free_again_when_its_process_is_killed(two_gpus, hold):
     process.wait()
     with lease("cuda") as device:
         assert device.index == 0
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_leases_nobody_out(two_gpus, tmp_path, flock_fails, caplog, number):
+    flock_fails(number)
+    for jobs in (1, 2):
+        with lease("cuda") as device:
+            assert device == torch.device("cuda", 0)
+        assert len(caplog.messages) == jobs
+        assert "GPU-0.lock: this file system has no locks" in caplog.text and "TMPDIR" in caplog.text
+
+
+def test_a_lock_that_fails_otherwise_is_told_of_and_its_file_is_closed(two_gpus, tmp_path, flock_fails):
+    flock_fails(errno.EIO)
+    with pytest.raises(SpsnError, match=r"GPU-0\.lock: .*Input/output error.*TMPDIR"), lease("cuda"):
+        pass
+    opened = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert list(tmp_path.glob("*.lock")) and not [name for name in opened if name.endswith("GPU-0.lock")]
+
+
+@contextmanager
+def one_of_many():
+    """No longer root, who may open any file."""
+    before = os.geteuid()
+    os.seteuid(before or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.mark.parametrize("reason", ["Permission denied", "Is a directory"])
+def test_a_lock_file_that_cannot_be_opened_is_named(two_gpus, monkeypatch, reason):
+    who = one_of_many if reason == "Permission denied" else nullcontext
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o777)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        with lease("cuda"):
+            (lock,) = Path(folder).iterdir()
+        lock.chmod(0)
+        if reason == "Is a directory":
+            lock.unlink()
+            lock.mkdir()
+        with who(), pytest.raises(SpsnError) as caught, lease("cuda"):
+            pass
+    assert str(caught.value).startswith(f"{lock}: cannot be opened and locked ({reason})")
 
 
 def events(log: Path) -> list[tuple[int, str, int, int]]:

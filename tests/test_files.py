@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from spsn.errors import DataError, SpsnError
-from spsn.files import digest, require_file, whole_file, write_text
+from spsn.files import check_regular, check_size, digest, read_text, require_file, whole_file, write_text
 
 ON_A_FULL_DISK = """
 import resource, signal, sys
@@ -198,6 +198,33 @@ def test_what_is_no_file_is_refused_without_opening_it(tmp_path):
         with pytest.raises(DataError) as error:
             require_file(tmp_path / name, "Fetch it.")
         assert said in str(error.value) and str(tmp_path) in str(error.value)
+
+
+def test_what_is_no_regular_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, said in {
+        "none": "No such file",
+        ".": "a folder, not a file",
+        "pipe": "a pipe or a device",
+    }.items():
+        for read in (check_regular, digest, read_text, lambda path: check_size(path, 9)):
+            with pytest.raises(OSError, match=said) as error:
+                read(tmp_path / name)
+            assert str(tmp_path) in str(error.value)
+    with pytest.raises(IsADirectoryError):
+        read_text(tmp_path)
+
+
+def test_a_text_is_read_up_to_its_bound(tmp_path):
+    write_text(tmp_path / "a", "fünf\r\n")
+    assert check_regular(tmp_path / "a") == check_size(tmp_path / "a", 7) == 7
+    assert read_text(tmp_path / "a", 7) == "fünf\r\n"
+    for read in (check_size, read_text):
+        with pytest.raises(ValueError, match="it has 7 bytes, and no sound file of its kind over 6"):
+            read(tmp_path / "a", 6)
+    (tmp_path / "a").write_bytes(b"\xff")
+    with pytest.raises(UnicodeDecodeError):
+        read_text(tmp_path / "a")
 
 
 def test_a_file_without_rights_is_refused(open_folder):

@@ -141,6 +141,7 @@ def test_git_ignores_what_is_made_and_nothing_that_is_written(tmp_path):
     made = [
         ".venv/bin/python",
         "results/demo/report/report.pdf",
+        "published-weights/outputs/a.pt",
         "src/spsn.egg-info/PKG-INFO",
         ".snakemake/log",
     ]

@@ -1,4 +1,4 @@
-"""tools/setup.sh: installs what is missing, once, and says what it may not install.
+"""tools/setup.sh and tools/peers.sh: each installs what is missing, once, and says what it may not install.
 
 It runs here in a folder of its own (with a space in its path), on a PATH of a few ordinary programs and of
 stand-ins for what lies outside the project: apt-get, sudo, id, pip. Each stand-in notes how it was called.
@@ -39,7 +39,8 @@ class Machine:
         self.bin, self.project, self.log = folder / "bin", folder / "a project", folder / "calls"
         self.bin.mkdir(parents=True)
         (self.project / "tools").mkdir(parents=True)
-        shutil.copy(SCRIPT, self.project / "tools")
+        for script in (ROOT / "tools").glob("*.sh"):
+            shutil.copy(script, self.project / "tools")
         for name in ("requirements.lock", "requirements-torch.txt", "pyproject.toml"):
             shutil.copy(ROOT / name, self.project)
         for name in PROGRAMS:
@@ -68,8 +69,11 @@ class Machine:
         return [line.removeprefix(f"{name} ") for line in lines if line.split()[0] == name]
 
     def setup(self, part: str, **variables: str) -> subprocess.CompletedProcess:
+        return self.run("setup.sh", part, **variables)
+
+    def run(self, script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
         environment = {"PATH": str(self.bin), "HOME": str(self.project), **variables}
-        command = [shutil.which("bash"), self.project / "tools" / "setup.sh", part]
+        command = [shutil.which("bash"), self.project / "tools" / script, *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
 
@@ -299,3 +303,46 @@ def test_missing_venv_module_is_installed_or_named(machine, root):
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     assert done.returncode == 1 and f"--no-install-recommends {package}" in done.stderr
     assert bool(machine.calls("apt-get")) == root
+
+
+def add_peers(machine: Machine) -> None:
+    """A Python whose environments have a stand-in for pip, and the list of the peers."""
+    (machine.bin / "sed").symlink_to(shutil.which("sed"))
+    folder = machine.project / "benchmarks"
+    folder.mkdir()
+    shutil.copy(ROOT / "benchmarks" / "requirements-peers.txt", folder)
+    made = machine.project / ".venv-peers" / "bin"
+    (machine.bin / "mkdir").symlink_to(shutil.which("mkdir"))
+    (machine.bin / "cp").symlink_to(shutil.which("cp"))
+    copied = f"mkdir -p '{made}'; cp '{machine.bin}/python-of-peers' '{made}/python'"
+    machine.program("python3", f"case $2 in venv) {copied};; *) exec '{sys.executable}' \"$@\";; esac")
+    machine.program("python-of-peers", "case $* in *sinabs*) [ ! -e broken ];; '- '*) exit 1;; esac")
+
+
+def peers_installed(machine: Machine) -> list[str]:
+    return [call for call in machine.calls("python-of-peers") if " install " in f" {call} "]
+
+
+def test_peers_are_installed_once(machine):
+    add_peers(machine)
+    first = machine.run("peers.sh")
+    assert first.returncode == 0, first.stderr
+    torch, needed, *peers = peers_installed(machine)
+    assert torch.endswith("-r requirements-torch.txt") and "--no-deps" in needed
+    assert len(peers) == 4 and all("--no-build-isolation" in call for call in peers)
+    assert "peers: ready: .venv-peers" in first.stderr
+
+    second = machine.run("peers.sh")
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+    assert machine.calls("python3").count("-m venv --clear .venv-peers") == 1
+    assert len(peers_installed(machine)) == 6
+
+
+def test_a_peer_that_cannot_be_installed_is_named_and_tried_again(machine):
+    add_peers(machine)
+    (machine.project / "broken").touch()
+    first = machine.run("peers.sh")
+    assert first.returncode == 0 and "sinabs" in first.stderr.split("cannot be installed")[0].splitlines()[-1]
+    (machine.project / "broken").unlink()
+    second = machine.run("peers.sh")
+    assert second.returncode == 0 and "ready: .venv-peers" in second.stderr

@@ -12,33 +12,70 @@ import pytest
 import yaml
 from support import HAS_TEX, ROOT, environment, make_project, run_python, snakemake
 
-from spsn import sources
+from spsn import calls, sources
 from spsn.grid import blocks
 from spsn.layout import all_records
 from spsn.settings import load
 
-# What the training imports without its results depending on it, and the data layer, which digests stand for.
+# What phases import without their results depending on it.
 HARMLESS = {
     "checkpoints.py",
     "compile_cache.py",
+    "compiled.py",
     "data/__init__.py",
-    "data/checks.py",
-    "data/events.py",
-    "data/hdf5.py",
-    "data/heap.py",
-    "data/shd.py",
-    "data/spikes.py",
     "dataset_settings.py",
+    "devices.py",
     "errors.py",
     "experiment_settings.py",
     "files.py",
-    "devices.py",
+    "grid.py",
+    "locks.py",
     "mapping.py",
     "memory.py",
+    "methods.py",
     "progress.py",
     "provenance.py",
+    "records.py",
     "settings.py",
     "sources.py",
+    "timing/__init__.py",
+    "replication/__init__.py",
+}
+STORES = {*sources.EVENTS}  # of phases that read event stores, which digests stand for
+RESIDENT = {"resident.py"}  # training's; timed steps are fed by their trainers
+FETCHING = {"data/download.py", "data/part.py", "data/transfer.py", "data/unpack.py"}
+NAMES = {"data/listings.py"}  # whether a labelling is a table, for the path of what is heard
+ORIGIN = {"data/describe.py", "data/events.py", "data/statistics.py"}  # reads what stands beside recordings
+OTHER_NEURONS = {*sources.below("neurons")} - {*sources.ILLUSTRATION}
+OTHER_STUDIES = {
+    "timing/epoch.py",
+    "timing/layers.py",
+    "timing/sequence_length.py",
+}  # beside the device's name
+REPLICATION = sources.below("replication")
+
+# Phase: the sources that it names, the modules that its command imports, what else is harmless there.
+PHASES = {
+    "events": (sources.EVENTS, ("data.events", "data.shd"), set()),
+    "hear": (sources.HEARING, ("data.hearing", "data.describe"), ORIGIN),
+    "digits": (sources.DIGITS, ("data.speech",), set()),
+    "describe": (sources.DESCRIPTION, ("data.describe",), STORES),
+    "train": (sources.TRAINING, ("training",), STORES),
+    "golden": (sources.GOLDEN, ("golden",), STORES | FETCHING),
+    "robustness": (sources.ROBUSTNESS, ("robustness",), STORES),
+    "illustrate": (sources.ILLUSTRATION, ("illustration",), OTHER_NEURONS),
+    "time-epoch, time-lengths": (sources.TIMING, ("timing.study",), STORES | RESIDENT),
+    "time-methods": (
+        sources.COMPARISON_TIMING,
+        ("timing.methods", "timing.method_step"),
+        STORES | RESIDENT | OTHER_STUDIES | {"processes.py"},
+    ),
+    "collect": (sources.COLLECTING, ("replication.run_table",), set()),
+    "notebook, report": (
+        REPLICATION + sources.RECORDS,
+        tuple(name.removesuffix(".py").replace("/", ".") for name in REPLICATION),
+        NAMES,
+    ),
 }
 
 
@@ -176,6 +213,15 @@ def test_a_second_call_has_nothing_to_do(finished):
     assert "Nothing to be done" in snakemake(finished).stdout
 
 
+def test_a_call_that_sent_jobs_elsewhere_makes_nothing_again_here(finished):
+    sent = finished / "results/tiny/logs/sent.txt"
+    calls.remember("--executor slurm --jobs 50 --configfile tiny.yaml", sent)
+    try:
+        assert "Nothing to be done" in snakemake(finished, "-n").stdout
+    finally:
+        sent.unlink()
+
+
 def edited(folder: Path, name: str) -> dict[str, int]:
     """The jobs that an edit of a file would make Snakemake run; the edit is taken back."""
     path = folder / name
@@ -253,18 +299,30 @@ def test_every_source_that_a_phase_names_exists():
 
 
 LOADED = """
-import sys, spsn.training
+import sys
+from importlib import import_module
+for name in sys.argv[1:]:
+    import_module(f"spsn.{name}")
 print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("spsn.")), sep="\\n")
 """
 
 
-def test_training_names_every_module_that_it_imports():
-    loaded = subprocess.run(
-        [sys.executable, "-c", LOADED], env=environment(ROOT), stdout=subprocess.PIPE, text=True, check=True
-    )
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_phase_names_every_module_that_it_imports(phase):
+    named, modules, harmless = PHASES[phase]
+    command = [sys.executable, "-c", LOADED, *modules]
+    loaded = subprocess.run(command, env=environment(ROOT), stdout=subprocess.PIPE, text=True, check=True)
     found = {str(Path(path).relative_to(sources.PACKAGE)) for path in loaded.stdout.split()}
-    assert found - HARMLESS <= set(sources.TRAINING)
-    assert all(name.startswith("kernels/") for name in set(sources.TRAINING) - found)  # taken as a whole
+    assert found - HARMLESS - harmless <= set(named)
+    assert all(name.startswith("kernels/") for name in set(named) - found)  # taken as a whole
+
+
+def test_the_phases_are_all_that_name_sources():
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    used = {getattr(sources, name) for name in re.findall(r"sources\.([A-Z_]+)", rules)}
+    assert used == {named for named, _, _ in PHASES.values()} - {REPLICATION + sources.RECORDS} | {
+        sources.RECORDS
+    }
 
 
 def test_snakemakes_own_lint_and_format_are_clean():

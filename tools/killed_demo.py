@@ -6,8 +6,8 @@ Clones this repository's last commit twice, runs the configuration in each, and 
 at random moments spread over the time that the first one took, in turn Snakemake alone and every process.
 Then everything that is no time must be the same: settings, result and weights of every run, each file that a
 job measured, and every table, figure, number of the report and page of the PDF, made from what the second
-measured with the first's times. Prints what was killed and compared, as JSON; exit code 1 where anything
-differs.
+measured with the first's times. The second's own tables, figures and report must be what its records say
+(`spsn verify`). Prints what was killed and compared, as JSON; exit code 1 where anything differs.
 """
 
 import argparse
@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from disturbances import processes_in, tensors_of, wait_until
@@ -32,7 +34,9 @@ from spsn.provenance import machine, versions_of
 from spsn.replication.run_table import write_runs
 from spsn.replication.typesetting import REPORT, build_pdf
 from spsn.settings import load
+from spsn.verification.files import PDFS
 from spsn.verification.recompute import Place, steps
+from spsn.verification.verify import verify
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMES = ("timing/epoch.csv", "timing/sequence_length.csv")
@@ -53,38 +57,42 @@ def main() -> int:
     quiet, killed = (options.folder.resolve() / name for name in ("quiet", "killed"))
     command = [sys.executable, "-m", "snakemake", "--cores", "all", "--configfile", options.config]
     if not options.again:
-        checkout(quiet)
+        checkout(quiet, commit_of(ROOT))
         begin = time.monotonic()
         subprocess.run(command, cwd=quiet, env=environment(quiet), check=True)
         (quiet / SECONDS).write_text(f"{time.monotonic() - begin:.1f}")
     seconds = float((quiet / SECONDS).read_text())
-    checkout(killed)
+    checkout(killed, commit_of(quiet))
     kills = kill_again_and_again(killed, command, options.kills, seconds, random.Random(options.seed))
     subprocess.run(command, cwd=killed, env=environment(killed), check=True)
-    same, different = compare(quiet, killed)
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=quiet, capture_output=True, text=True, check=True
-    )
+    compared = compare(quiet, killed)
     found = {
         "command": f"make killed-demo ARGS='{' '.join(sys.argv[1:])}'",
-        "git_commit": commit.stdout.strip(),
+        "git_commit": commit_of(killed),
         "machine": machine(),
         "versions": versions_of(("spsn", "python", "torch", "numpy", "numba", "snakemake", "papermill")),
         "undisturbed_seconds": seconds,
         "kills": kills,
-        "same": same,
-        "different": different,
+        "same": compared.same,
+        "different": compared.different,
     }
     print(json.dumps(found, indent=1))
     if options.out:
         write_json(options.out, found)
-    return 1 if different or len(kills) < options.kills else 0
+    return 1 if compared.different or len(kills) < options.kills else 0
 
 
-def checkout(folder: Path) -> None:
-    """The last commit in a folder of its own, which is emptied first."""
+def commit_of(folder: Path) -> str:
+    """The commit that a checkout stands at."""
+    command = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def checkout(folder: Path, commit: str) -> None:
+    """A commit in a folder of its own, which is emptied first."""
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    subprocess.run(["git", "checkout", "--quiet", "--detach", commit], cwd=folder, check=True)
 
 
 def kill_again_and_again(
@@ -122,51 +130,71 @@ def jobs_of(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def compare(quiet: Path, killed: Path) -> tuple[dict[str, int], list[str]]:
+@dataclass
+class Compared:
     """How many things are the same, by kind, and the names of those that are not."""
+
+    same: Counter = field(default_factory=Counter)
+    different: list[str] = field(default_factory=list)
+
+    def judge(self, kind: str, name: str, equal: bool) -> None:
+        """Count one thing."""
+        self.same[kind] += equal
+        self.different += [] if equal else [name]
+
+
+def compare(quiet: Path, killed: Path) -> Compared:
+    """Hold the results of two checkouts against each other, and the second's against its own records."""
     name = next(path.parent.name for path in quiet.glob("results/*/settings.json"))
     settings = load(quiet / "results" / name / "settings.json")
     ours, theirs = (folder / results(settings) for folder in (quiet, killed))
-    same: dict[str, int] = {}
-    different: list[str] = []
-
-    def judge(kind: str, name: str, equal: bool) -> None:
-        same[kind] = same.get(kind, 0) + equal
-        different.extend([] if equal else [name])
-
-    names = manifest.report_files(settings)
+    names, compared = manifest.report_files(settings), Compared()
+    made = {manifest.RUNS, *(name for step in steps(settings, comparison=False) for name in step.makes)}
+    given = [name for name in names if name not in made and not name.startswith("runs/")]
     with tempfile.TemporaryDirectory(prefix="spsn-killed-") as temporary:
         place = Place(Path(temporary), settings, quiet / "paper")
-        records = manifest.records_among(names)
-        for name in records:
-            own, other = (json.loads((folder / name).read_text()) for folder in (ours, theirs))
-            judge("runs", name, all(own[part] == other[part] for part in ("settings", "result")))
-            weights = name.removesuffix("json") + "safetensors"
-            judge(
-                "weights",
-                weights,
-                tensors_of((ours / weights).read_bytes()) == tensors_of((theirs / weights).read_bytes()),
-            )
-            write_json(place.folder / name, {**other, "execution": own["execution"]})
-        again = steps(settings, comparison=False)
-        made = {manifest.RUNS, *(name for step in again for name in step.makes)}
-        rest = [name for name in names if name not in made and not name.startswith("runs/")]
-        for name in (*rest, REPORT.provenance):
-            times = name in (*TIMES, REPORT.provenance)
-            if not times and not name.startswith("notebooks/"):
-                judge("files without times", name, (ours / name).read_bytes() == (theirs / name).read_bytes())
-            (place.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile((ours if times else theirs) / name, place.folder / name)
-        (place.folder / manifest.RUNS).parent.mkdir(parents=True, exist_ok=True)
-        write_runs([place.folder / name for name in records], place.folder / manifest.RUNS)
-        for step in again:
-            (place.folder / step.makes[0]).parent.mkdir(parents=True, exist_ok=True)
-            step.make(place)
-        build_pdf(place.folder, quiet / "paper" / "report.tex", place.folder / "report" / "report.pdf")
-        for name in sorted({*made, "report/report.pdf"}):
-            kind = "tables, figures and report, with the same times"
-            judge(kind, name, (place.folder / name).read_bytes() == (ours / name).read_bytes())
-    return same, different
+        compare_runs(manifest.records_among(names), ours, theirs, place, compared)
+        compare_given(given, ours, theirs, place, compared)
+        make_again(place, manifest.records_among(names))
+        for name in sorted({*made, PDFS[REPORT]}):
+            equal = (place.folder / name).read_bytes() == (ours / name).read_bytes()
+            compared.judge("tables, figures and report, with the same times", name, equal)
+    verified = verify(theirs, killed / "paper")
+    compared.same["tables, figures and report of its own records"] = verified.checked["files made again"]
+    compared.different += verified.lines
+    return compared
+
+
+def compare_runs(records: list[str], ours: Path, theirs: Path, place: Place, compared: Compared) -> None:
+    """Settings, results and weights; `place` gets their records with our times."""
+    for name in records:
+        own, other = (json.loads((folder / name).read_text()) for folder in (ours, theirs))
+        compared.judge("runs", name, all(own[part] == other[part] for part in ("settings", "result")))
+        weights = name.removesuffix("json") + "safetensors"
+        own_tensors, tensors = (tensors_of((folder / weights).read_bytes()) for folder in (ours, theirs))
+        compared.judge("weights", weights, own_tensors == tensors)
+        write_json(place.folder / name, {**other, "execution": own["execution"]})
+
+
+def compare_given(names: list[str], ours: Path, theirs: Path, place: Place, compared: Compared) -> None:
+    """What jobs measured or found out; `place` gets theirs where it holds no time, else ours."""
+    for name in (*names, REPORT.provenance):
+        times = name in (*TIMES, REPORT.provenance)
+        if not times and not name.startswith("notebooks/"):
+            equal = (ours / name).read_bytes() == (theirs / name).read_bytes()
+            compared.judge("files without times", name, equal)
+        (place.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile((ours if times else theirs) / name, place.folder / name)
+
+
+def make_again(place: Place, records: list[str]) -> None:
+    """Every table, figure and number, and the report, from what lies in `place`."""
+    (place.folder / manifest.RUNS).parent.mkdir(parents=True, exist_ok=True)
+    write_runs([place.folder / name for name in records], place.folder / manifest.RUNS)
+    for step in steps(place.settings, comparison=False):
+        (place.folder / step.makes[0]).parent.mkdir(parents=True, exist_ok=True)
+        step.make(place)
+    build_pdf(place.folder, place.paper / "report.tex", place.folder / PDFS[REPORT])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-CPU_WHEELS=https://download.pytorch.org/whl/cpu
+. tools/common.sh
+
 TEX_PROGRAMS=(latexmk pdflatex kpsewhich)
 TEX_FILES=(article.cls amsmath.sty array.sty booktabs.sty caption.sty fancyhdr.sty fontenc.sty geometry.sty
     graphicx.sty helvet.sty hyperref.sty inputenc.sty longtable.sty mathpazo.sty microtype.sty natbib.sty
@@ -19,12 +20,6 @@ TEX_PACKAGES=(latexmk texlive-latex-base texlive-latex-recommended texlive-fonts
 SLURM_PROGRAMS=(munged slurmctld slurmd sbatch)
 SLURM_PACKAGES=(slurm-wlm munge)
 SBIN=/usr/local/sbin:/usr/sbin:/sbin # where daemons lie, which the PATH of a person may not have
-
-say() { printf 'setup: %s\n' "$*" >&2; }
-fail() {
-    say "$@"
-    exit 1
-}
 
 # True where this may install Debian packages: as root, or through a sudo that asks for no password.
 may_install() {
@@ -59,22 +54,6 @@ need_packages() {
     fail "$what, and there is no apt to install it with. Install what these Debian packages hold: $*"
 }
 
-# The versions that requirements.lock and torch are for.
-suits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' >/dev/null 2>&1; }
-
-find_python() {
-    local python
-    for python in ${PYTHON:+"$PYTHON"} python3 python3.12 python3.11 python3.13 python3.14; do
-        if suits "$python"; then
-            echo "$python"
-            return
-        fi
-        [ "$python" != "${PYTHON:-}" ] || fail "PYTHON=$PYTHON is not a Python of version 3.11 to 3.14."
-    done
-    fail "no Python of version 3.11 to 3.14 found. Install one, or name it:" \
-        "PYTHON=/path/to/python3.12 make setup"
-}
-
 # For Python 3.11 on x86-64 Linux every package comes compiled. Elsewhere expelliarmus (asked for by tonic)
 # does not, nor, from Python 3.14 on, immutables (asked for by Snakemake), which wants Python's headers too.
 need_compiler() {
@@ -106,36 +85,15 @@ torch_build() {
     fi
 }
 
-# The timer ends it after five seconds in all, a slow name server included.
-cpu_wheels_answer() {
-    .venv/bin/python - "$CPU_WHEELS/torch/" 2>/dev/null <<'PYTHON'
-import os, sys, threading, requests
-timer = threading.Timer(5, os._exit, [1])
-timer.daemon = True
-timer.start()
-requests.head(sys.argv[1], allow_redirects=True).raise_for_status()
-PYTHON
-}
-
-# install_torch BUILD: does nothing where the pinned version is there in a build that serves.
-install_torch() {
-    local installed
-    installed=$(.venv/bin/python -m pip list --format=freeze | grep '^torch==' || true)
-    case "$1 $installed" in
+# need_torch BUILD: does nothing where the pinned version is there in a build that serves.
+need_torch() {
+    local there
+    there=$(.venv/bin/python -m pip list --format=freeze | grep '^torch==' || true)
+    case "$1 $there" in
         "cuda "*+cpu) .venv/bin/python -m pip uninstall --quiet --yes torch ;;
         *" $(cat requirements-torch.txt)" | *" $(cat requirements-torch.txt)+"*) return ;;
     esac
-    if [ "$1" = cpu ] && [ "$(uname)" = Linux ]; then
-        if cpu_wheels_answer; then
-            say "installing torch, the build for CPUs (about 190 MB); for a GPU: make setup TORCH=cuda"
-            .venv/bin/python -m pip install --quiet --no-deps --index-url "$CPU_WHEELS" \
-                -r requirements-torch.txt && return
-        fi
-        say "PyTorch's wheels for CPUs ($CPU_WHEELS) cannot be reached."
-    fi
-    say "installing torch as pip finds it: on Linux PyPI's build with its CUDA libraries is about 2.9 GB to" \
-        "download and 5.2 GB on disk"
-    .venv/bin/python -m pip install --quiet -r requirements-torch.txt
+    install_torch .venv/bin/python "$1" "; for a GPU: make setup TORCH=cuda"
 }
 
 install_packages() {
@@ -143,27 +101,25 @@ install_packages() {
     need_compiler
     say "installing the packages of requirements.lock (about 300 MB to download)"
     .venv/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
-    install_torch "$1"
+    need_torch "$1"
     .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
     check=$(.venv/bin/python -m pip check) || fail "the packages in .venv do not fit each other: $check"
 }
 
 setup_python() {
-    local build wanted installed=
-    [ ! -e .venv/installed ] || installed=$(cat .venv/installed)
+    local build wanted there
+    there=$(installed .venv)
     build=$(torch_build)
     # The build with CUDA serves a machine without a GPU too: machines that share a folder do not take turns.
-    case "${TORCH:-}$installed" in cuda*) build=cuda ;; esac
+    case "${TORCH:-}$there" in cuda*) build=cuda ;; esac
     # A moved .venv is of no use, its programs name the folder that they were made in: hence $PWD in the mark.
     wanted="$build $(cat requirements.lock requirements-torch.txt pyproject.toml | cksum) $PWD"
-    if suits .venv/bin/python && [ "$installed" = "$wanted" ]; then return; fi
+    if suits .venv/bin/python && [ "$there" = "$wanted" ]; then return; fi
     export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_USE_PEP517=1
-    case $installed in "" | *" $PWD") ;; *) make_venv ;; esac
+    case $there in "" | *" $PWD") ;; *) make_venv ;; esac
     if ! suits .venv/bin/python || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then make_venv; fi
     install_packages "$build"
-    printf '%s\n' "$wanted" >.venv/installed.new
-    mv .venv/installed.new .venv/installed
-    say "ready: .venv ($(du -sh .venv | cut -f1))"
+    mark .venv "$wanted"
 }
 
 # complete NAME LIST_MISSING NEED PACKAGE...: what LIST_MISSING names is there afterwards, or this ends.

@@ -15,8 +15,6 @@ holds a digest of its tensors and of what it says about them, and that of a fini
 file in which a bit was flipped is none.
 """
 
-import errno
-import fcntl
 import hashlib
 import json
 import logging
@@ -36,15 +34,15 @@ from torch import Tensor
 
 from spsn import sources
 from spsn.errors import BusyError, RecordError, SpsnError
-from spsn.files import parse_json, whole_file
+from spsn.files import check_size, parse_json, whole_file
 from spsn.grid import RunSettings
+from spsn.locks import take_if_free
 from spsn.records import RunRecord, read_record, record_digest, record_path, settings_digest, write_record
 
 log = logging.getLogger(__name__)
 
 LARGEST = 4 << 30  # bytes of the tensors in a file; the paper's networks need one and a half million
 HEADER = 100_000_000  # bytes before them that safetensors reads at most
-NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # what a file system without locks answers
 
 
 @dataclass
@@ -165,16 +163,10 @@ def _sweep(stem: Path) -> None:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with _lock_file(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not take_if_free(file, path, "train a run once at a time"):
             file.seek(0)
             holder = file.read().strip() or "another process"
-            raise BusyError(f"{path}: {holder} is training this run; wait for it or stop it") from error
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            log.warning("%s: this file system has no locks (%s); train a run once at a time", path, error)
+            raise BusyError(f"{path}: {holder} is training this run; wait for it or stop it")
         with suppress(OSError):  # the name is for people; a full disk is told of where it does harm
             file.truncate(0)
             os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
@@ -247,8 +239,7 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor], settings: RunSettings
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict] | None:
     """Tensors and what is said about them; None where the file is absent or not what was written."""
     try:
-        if path.stat().st_size > LARGEST + HEADER:  # a sparse file takes no room on the disk
-            return None
+        check_size(path, LARGEST + HEADER)
         with safe_open(path, framework="pt") as file:
             about = parse_json((file.metadata() or {}).get("run", "{}"), finite=False)
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118

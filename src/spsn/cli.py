@@ -101,10 +101,15 @@ def _run_commands(of) -> None:
     c.add_argument("--out-test-set", type=Path, required=True)
 
     c = _command(
-        of, "evaluate", commands.evaluate, "test weights on a data file (the authors' published ones too)"
+        of,
+        "evaluate",
+        commands.evaluate,
+        "test weights on a data file: a run's with the settings in the record beside them, others (the "
+        "authors' published ones too) with the paper's, Table I: time constants of 20 ms, threshold 1, reset "
+        "as in the authors' program, the readout's mean over time; the output says which",
     )
     c.add_argument("--weights", type=Path, required=True, help=".safetensors of a run, or a published .pt")
-    c.add_argument("--model", required=True)
+    c.add_argument("--model", help="of weights without a record; a run's record knows its own")
     c.add_argument("--test", type=Path, required=True, help="event store")
     c.add_argument("--trials", type=int, default=1, help="passes with new noise")
 
@@ -171,7 +176,6 @@ def _timing_commands(of) -> None:
 def _report_commands(of) -> None:
     c = _command(of, "collect", commands.collect, "gather run records into one table")
     c.add_argument("records", type=Path, nargs="*")
-    c.add_argument("--list", type=Path, help="a file that names one record a line")
     c.add_argument("--out", type=Path, required=True)
 
     c = _command(
@@ -188,7 +192,9 @@ def _report_commands(of) -> None:
     c = _command(of, "provenance", commands.provenance, "write machine, versions, configuration and commands")
     c.add_argument("--settings", type=Path, required=True)
     c.add_argument("--results", type=Path, required=True)
-    c.add_argument("--command", action="append", default=[], help="a command that made these results")
+    c.add_argument(
+        "--command", action="extend", nargs="+", default=[], help="the commands that made these results"
+    )
     c.add_argument(
         "--with-comparison", action="store_true", help="of part II, the comparison of methods, too"
     )

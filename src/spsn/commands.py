@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spsn.errors import DataError, RecordError, SettingsError, SpsnError
+from spsn.errors import DataError, SettingsError, SpsnError
 from spsn.files import write_json
 
 log = logging.getLogger(__name__)
@@ -112,17 +112,9 @@ def _use_all_threads() -> None:
 
 def evaluate(options: Options) -> None:
     """Print the accuracy of weights on a data file as JSON."""
-    from spsn.checkpoints import load_weights
-    from spsn.published import load_published
-    from spsn.weights import evaluate_weights
+    from spsn.run_weights import evaluate_file
 
-    _use_all_threads()
-    published = options.weights.suffix == ".pt"
-    weights = load_published(options.weights, sizes=None) if published else load_weights(options.weights)
-    try:
-        found = evaluate_weights(weights, options.model, _store(options.test), options.trials)
-    except RecordError as error:
-        raise RecordError(f"{options.weights}: {error}; name a run's weights, or published ones") from error
+    found = evaluate_file(options.weights, options.test, options.model, options.trials)
     json.dump(found, sys.stdout, indent=1)
     print()
 
@@ -232,8 +224,7 @@ def collect(options: Options) -> None:
     """Gather run records."""
     from spsn.replication.run_table import write_runs
 
-    listed = options.list.read_text(encoding="utf-8").split("\n") if options.list else []
-    write_runs([*options.records, *(Path(line) for line in listed if line)], options.out)
+    write_runs(options.records, options.out)
 
 
 def notebook(options: Options) -> None:

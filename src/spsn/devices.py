@@ -2,13 +2,12 @@
 GPUs by file locks, one a device.
 """
 
-import fcntl
 import logging
 import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
@@ -16,6 +15,7 @@ from typing import TextIO
 import torch
 
 from spsn.errors import SettingsError, SpsnError
+from spsn.locks import take_if_free
 from spsn.settings import Backend, Execution
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def lease(requested: str) -> Iterator[torch.device]:
     """Yield the device to work on: `requested` is "cpu", "cuda" or "auto" (a GPU where there is one).
 
     A GPU is leased alone for as long as the context lasts; where all are taken this waits. Raises `SpsnError`
-    where "cuda" is asked for and there is none.
+    where "cuda" is asked for and there is none, and as `one_of` does.
     """
     if requested == "cpu" or not torch.cuda.is_available():
         if requested == "cuda":
@@ -46,6 +46,9 @@ def lease(requested: str) -> Iterator[torch.device]:
 def one_of(names: Sequence[str]) -> Iterator[int]:
     """Hold the first free one of several devices alone, and yield its place among them; wait while all are
     held. Who holds one lets go of it when its process ends, however that ends.
+
+    Where the temporary folder's file system has no locks it is the first device, with a warning. Raises
+    `SpsnError`, naming the lock file, where that cannot be opened or locked for another reason.
     """
     index, file = _wait_for_one_of(names)
     with file:
@@ -102,16 +105,31 @@ def _wait_for_one_of(names: Sequence[str]) -> tuple[int, TextIO]:
     told = False
     while True:
         for index, name in enumerate(names):
-            file = open(_lock_path(name), "a")  # noqa: SIM115 (the caller closes it, which frees the device)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if file := _taken(_lock_path(name)):
                 return index, file
-            except OSError:
-                file.close()
         if not told:
             log.warning("every GPU is leased; waiting for one")
             told = True
         time.sleep(1.0)
+
+
+def _taken(path: Path) -> TextIO | None:
+    """A device's lock file, locked, which frees the device when it is closed; None where another job has it.
+
+    Raises `SpsnError` where that cannot be told.
+    """
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(open(path, "a"))
+            if not take_if_free(file, path, "let one job at a time use this GPU, or set TMPDIR elsewhere"):
+                return None
+        except OSError as error:
+            raise SpsnError(
+                f"{path}: cannot be opened and locked ({error.strerror}), so that no GPU can be leased. Have "
+                "it removed while no job works, or set TMPDIR, for all jobs alike, to a folder of your own."
+            ) from error
+        opened.pop_all()
+        return file
 
 
 def _lock_path(name: str) -> Path:

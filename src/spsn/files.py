@@ -23,6 +23,7 @@ from spsn.errors import DataError, SpsnError
 
 # Nothing else than the disk gives these, whichever library reports them, with a path or without.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LARGEST_JSON = 64 << 20  # bytes: far above any record, far below what would fill a laptop's memory
 
 
 @contextmanager
@@ -102,15 +103,54 @@ def require_file(path: str | os.PathLike, remedy: str) -> None:
         raise DataError(
             f"{path}: cannot be read ({reason}). Mend its rights, or name another file."
         ) from error
-    kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-    raise DataError(f"{path}: {kind}, not a file. Name the file itself.")
+    raise DataError(f"{path}: {_kind(mode)}, not a file. Name the file itself.")
+
+
+def _kind(mode: int) -> str:
+    return "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+
+
+def check_regular(path: str | os.PathLike) -> int:
+    """The bytes in a regular file, which is not opened.
+
+    Raises OSError where there is none, and for a folder, a pipe or a device, from which reading might never
+    end.
+    """
+    found = os.stat(path)
+    if stat.S_ISREG(found.st_mode):
+        return found.st_size
+    number = errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL
+    raise OSError(number, f"{_kind(found.st_mode)}, not a file", os.fspath(path))
+
+
+def check_size(path: str | os.PathLike, largest: int) -> int:
+    """The bytes in a regular file of `largest` at most, which is not opened.
+
+    Raises OSError as `check_regular` does, and ValueError for a larger one: a sparse file of a terabyte takes
+    no room on the disk, and would fill the memory.
+    """
+    size = check_regular(path)
+    if size > largest:
+        raise ValueError(f"it has {size} bytes, and no sound file of its kind over {largest}")
+    return size
+
+
+def read_text(path: str | os.PathLike, largest: int = LARGEST_JSON) -> str:
+    """The text (UTF-8) of a file of `largest` bytes at most.
+
+    Raises OSError and ValueError as `check_size` does, and ValueError for bytes that are no UTF-8.
+    """
+    size = check_size(path, largest)
+    with open(path, "rb") as file:
+        return file.read(size).decode("utf-8")
 
 
 def digest(path: str | os.PathLike, algorithm: str = "sha256") -> str:
     """The digest (hex) of a file's bytes, read piece by piece; `algorithm` as `hashlib` names it.
 
-    Raises OSError, as reading the file does.
+    Raises OSError, as reading the file does, and for what is no regular file.
     """
+    check_regular(path)
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
     return found.hexdigest()

@@ -5,7 +5,7 @@ run: one network, one setting, one seed.   block: the runs of one model and cond
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from spsn.methods import METHODS, TRAITS, FirstInput, Method, PsuReset, Surrogate
 from spsn.settings import Backend, LossMode, NetworkSettings, Settings, TrainingSettings
@@ -53,6 +53,18 @@ class RunSettings:
     psu_reset: PsuReset = "literal"
     first_input: FirstInput = "traced"
     steps: int | None = None
+
+
+def table_one(model: str, classes: int, time_step: float, **changes: Any) -> RunSettings:
+    """A run of Table I's network in steps of `time_step` seconds, neither augmented nor regularised, of whose
+    spikes nothing is known; `changes` are any of its settings.
+    """
+    table = {"hidden_layers": 3, "hidden_size": 128, "tau_mem": 0.02, "tau_syn": 0.02, "threshold": 1.0}
+    authors = {"lif_reset": "code", "loss_mode": "mean", "batch_size": 64, "learning_rate": 0.001}
+    plain = {"condition": "basic", "rate_threshold": None, "shift": 0.0, "scale": 0.0, "epochs": 1}
+    nobody = {"experiment": "", "dataset": "", "train_digest": "", "test_digest": "", "seed": 0}
+    here = {"model": model, "classes": classes, "time_step": time_step, "backend": "torch", "threads": 1}
+    return RunSettings(**table | authors | plain | nobody | here | changes)
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,9 @@ def _digest(dataset: DatasetAudio) -> str:
 def check_given(settings: Settings) -> None:
     """Raise `SettingsError` for files and folders that the configuration names and that are not there.
 
-    Snakemake itself would not miss them where results stand that were made of others. A `data_dir` below the
-    folder of what is fetched is refused too: a workflow clears away its outputs before it makes them anew.
+    Snakemake itself would not miss them where results stand that were made of others, and would look for
+    others where braces stand in the path of a file. A `data_dir` below the folder of what is fetched is
+    refused too: a workflow clears away its outputs before it makes them anew.
     """
     given: dict[str, str] = {}
     if isinstance(settings.dataset, DatasetFiles):
@@ -60,6 +61,11 @@ def check_given(settings: Settings) -> None:
         table = table_path(settings.dataset.audio, settings.dataset.labels)
         given |= {"dataset.labels": str(table)} if table else {}
     for key, path in given.items():
+        if key != "dataset.audio" and {"{", "}"} & set(path):  # no job's input: it may have any name
+            raise SettingsError(
+                f"configuration: {key} is {path}, in which Snakemake would take braces for wildcards; "
+                "rename the file or its folder, or name a link to it, without braces"
+            )
         if not os.path.exists(path):
             raise SettingsError(f"configuration: {key} is {path}, which is not there")
     if settings.data_dir is not None:

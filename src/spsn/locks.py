@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import FileIO
+from io import FileIO, IOBase
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -55,17 +55,28 @@ def _open(path: str, flags: int) -> int:
 
 def take(file: FileIO, path: Path) -> bool:
     """Take the lock on an open file; whether that meant to wait."""
+    if take_if_free(file, path):
+        return False
+    log.warning("%s: another process is at work on it; waiting until it ends", path)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return True
+
+
+def take_if_free(file: IOBase, path: Path, heed: str = "let one process at a time do this") -> bool:
+    """Take the lock on an open file without waiting; False where another process has it.
+
+    Where the file system has no locks the file counts as taken, and a warning says what to `heed`. Raises
+    OSError where a lock cannot be had for any other reason.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        log.warning("%s: another process is at work on it; waiting until it ends", path)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        return True
+        return False
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        log.warning("%s: this file system has no locks (%s); let one process at a time do this", path, error)
-    return False
+        log.warning("%s: this file system has no locks (%s); %s", path, error, heed)
+    return True
 
 
 def is_still(file: FileIO, path: Path) -> bool:

@@ -1,11 +1,11 @@
-"""Which files make up a folder of results: pure functions of the settings, for who writes provenance and who
-verifies.
+"""Which files make up a folder of results, and what each is called: pure functions of the settings, for the
+workflow, for who writes provenance and who verifies.
 
 Names are POSIX paths below `results/<name>/`. What is no result is not among them: checkpoints, event stores,
 logs, benchmarks, Snakemake's own report, and the reports themselves, which cite what stands here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath as Path
 
 from spsn import layout
@@ -13,38 +13,59 @@ from spsn.settings import Settings
 
 # folders in which nothing else than results belongs
 HOLDING = ("runs", "tables", "figures", "timing", "robustness", "golden", "data", "illustration", "notebooks")
-FACTS = ("settings.json", "data.json", "data/samples.csv", "data/rasters.csv")
-MEASURED = (
-    "illustration/neurons.csv",
-    "timing/epoch.csv",
-    "timing/sequence_length.csv",
-    "robustness/trials.csv",
-    "robustness/test_set.csv",
-)
-GOLDEN = ("golden/weights.json", "golden/passes.csv", "golden/about.json")
-RUNS, COMPARED, COSTS = "tables/runs.csv", "tables/comparison_runs.csv", "timing/methods.csv"
-FIGURES = ("figure_data", *(f"figure{number}" for number in range(1, 7)))
-TABLES = ("table_data", "table1", "table2", "claims")
-COMPARISON_FIGURES = ("comparison_accuracy", "comparison_cost", "comparison_controls")
-NOTEBOOKS = (
-    *("figure_data", "table_data", "figure1_neurons", "figure2_loss_modes", "figure3_models"),
-    *("figure4_regularization", "figure5_sequence_length", "figure6_robustness"),
-    *("table1_parameters", "table2_accuracy", "claims"),
-)
+SETTINGS, DATA = "settings.json", "data.json"
+SAMPLES, RASTERS = "data/samples.csv", "data/rasters.csv"
+NEURONS = "illustration/neurons.csv"
+EPOCH, LENGTH, COSTS = "timing/epoch.csv", "timing/sequence_length.csv", "timing/methods.csv"
+TRIALS, TEST_SET = "robustness/trials.csv", "robustness/test_set.csv"
+WEIGHTS, PASSES, ABOUT = "golden/weights.json", "golden/passes.csv", "golden/about.json"
+RUNS, COMPARED = "tables/runs.csv", "tables/comparison_runs.csv"
+
+# notebook: the figure or table that it makes
+NOTEBOOKS = {
+    "figure_data": "figure_data",
+    "table_data": "table_data",
+    "figure1_neurons": "figure1",
+    "figure2_loss_modes": "figure2",
+    "figure3_models": "figure3",
+    "figure4_regularization": "figure4",
+    "figure5_sequence_length": "figure5",
+    "figure6_robustness": "figure6",
+    "table1_parameters": "table1",
+    "table2_accuracy": "table2",
+    "claims": "claims",
+}
+GOLDEN_NOTEBOOKS = {"table_golden": "table_golden"}  # where the authors' weights are tried
+COMPARISON_NOTEBOOKS = {
+    "comparison_table": "comparison",
+    "comparison_accuracy": "comparison_accuracy",
+    "comparison_cost": "comparison_cost",
+    "comparison_controls": "comparison_controls",
+}
+TABLES = ("table_data", "table1", "table2", "claims", "table_golden", "comparison")  # the others are figures
+
+
+def notebooks(settings: Settings) -> dict[str, str]:
+    """Every notebook of the report and what it makes."""
+    return NOTEBOOKS | (GOLDEN_NOTEBOOKS if settings.golden.weights is not None else {})
+
+
+def made(name: str) -> list[str]:
+    """The files of a table (CSV and TeX) or of a figure (PDF and PNG)."""
+    folder, endings = ("tables", ("csv", "tex")) if name in TABLES else ("figures", ("pdf", "png"))
+    return [f"{folder}/{name}.{ending}" for ending in endings]
 
 
 def report_files(settings: Settings) -> list[str]:
     """Every result that the report rests on."""
     authors = settings.golden.weights is not None
     return [
-        *FACTS,
-        *MEASURED,
-        *(GOLDEN if authors else ()),
+        *(SETTINGS, DATA, SAMPLES, RASTERS),
+        *(NEURONS, EPOCH, LENGTH, TRIALS, TEST_SET),
+        *((WEIGHTS, PASSES, ABOUT) if authors else ()),
         *run_files(settings, layout.all_records(settings)),
         RUNS,
-        *_tables((*TABLES, *(["table_golden"] if authors else []))),
-        *_figures(FIGURES),
-        *_notebooks((*NOTEBOOKS, *(["table_golden"] if authors else []))),
+        *_of_notebooks(notebooks(settings)),
     ]
 
 
@@ -54,9 +75,7 @@ def comparison_files(settings: Settings) -> list[str]:
         COSTS,
         *run_files(settings, layout.comparison_records(settings)),
         COMPARED,
-        *_tables(("comparison",)),
-        *_figures(COMPARISON_FIGURES),
-        *_notebooks(("comparison_table", *COMPARISON_FIGURES)),
+        *_of_notebooks(COMPARISON_NOTEBOOKS),
     ]
 
 
@@ -71,13 +90,8 @@ def records_among(names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith("runs/") and name.endswith(".json")]
 
 
-def _tables(names: Iterable[str]) -> list[str]:
-    return [f"tables/{name}{suffix}" for name in names for suffix in (".csv", ".tex")]
-
-
-def _figures(names: Iterable[str]) -> list[str]:
-    return [f"figures/{name}{suffix}" for name in names for suffix in (".pdf", ".png")]
-
-
-def _notebooks(names: Iterable[str]) -> list[str]:
-    return [f"notebooks/{name}.ipynb" for name in names]
+def _of_notebooks(makes: Mapping[str, str]) -> list[str]:
+    """Tables, figures, and the notebooks themselves."""
+    tables = [file for name in makes.values() if name in TABLES for file in made(name)]
+    figures = [file for name in makes.values() if name not in TABLES for file in made(name)]
+    return [*tables, *figures, *(f"notebooks/{notebook}.ipynb" for notebook in makes)]

@@ -30,7 +30,7 @@ from spsn.data.download import DownloadError, download
 from spsn.data.shd import CHANNELS
 from spsn.data.unpack import BLOCK, Pieces
 from spsn.errors import DataError, RecordError
-from spsn.files import digest, parse_json, write_json
+from spsn.files import check_size, digest, parse_json, read_text, write_json
 
 BASE = "https://raw.githubusercontent.com/NECOTIS/Stochastic-Parallelizable-Spiking-Neuron-SPSN/main/outputs/"
 SIZES = (CHANNELS, 128, 128, 128, 20)  # neurons of the input, the hidden layers and the readout
@@ -147,7 +147,7 @@ def obtain(
 def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
     """What `obtain` wrote. Raises RecordError for anything else."""
     try:
-        found = parse_json(Path(path).read_text(encoding="utf-8"))
+        found = parse_json(read_text(path))
         return {key: found[key] for key in ("weights", "available", "reason", "folder", "files")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{path}: does not say where the weights are ({error!r}); make it again") from error
@@ -181,10 +181,7 @@ def load_published(path: str | os.PathLike, sizes: Sequence[int] | None = SIZES)
 
 def _read(path: Path) -> Any:
     """Unpickle data alone."""
-    if not path.is_file():
-        raise OSError("there is no such file")
-    if (size := path.stat().st_size) > LARGEST:
-        raise ValueError(f"it has {size} bytes, more than LARGEST = {LARGEST}")
+    check_size(path, LARGEST)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch says of odd files, this module says itself
         return torch.load(_packed_anew(path), map_location="cpu", weights_only=True)
@@ -244,9 +241,9 @@ def _unlike(path: Path, fault: str) -> RecordError:
 
 
 def _digest(path: Path) -> str | None:
-    """SHA-256 (hex) of a file; None where there is none that can be read."""
+    """SHA-256 (hex) of a file; None where there is none that can be read, "" where it is over `LARGEST`."""
     try:
-        return digest(path)
+        return digest(path) if path.stat().st_size <= LARGEST else ""
     except OSError:
         return None
 

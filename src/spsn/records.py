@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spsn.errors import RecordError
-from spsn.files import parse_json, write_json
+from spsn.files import parse_json, read_text, write_json
 from spsn.grid import RunSettings
 
 SCHEMA_VERSION = 1
@@ -93,9 +93,13 @@ def write_record(path: str | Path, record: RunRecord) -> None:
 
 
 def read_record(path: str | Path) -> RunRecord:
-    """Read a run record. Raises `RecordError` where the file is absent, damaged or of another schema."""
+    """Read a run record.
+
+    Raises `RecordError` where the file is absent, no regular file, over `spsn.files.LARGEST_JSON`, damaged or
+    of another schema.
+    """
     try:
-        content = parse_json(Path(path).read_text(encoding="utf-8"))
+        content = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read as a run record ({error}); {AGAIN}") from error
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:

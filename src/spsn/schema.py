@@ -9,17 +9,9 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, Literal
 
-from spsn.settings import (
-    INHERITED,
-    AccuracyExperiment,
-    ComparisonExperiment,
-    LossModeExperiment,
-    RegularizationExperiment,
-    Settings,
-)
+from spsn.settings import INHERITED, INHERITING, Settings
 
 SCALARS = {int: "integer", float: "number", str: "string", bool: "boolean"}
-INHERITING = (AccuracyExperiment, RegularizationExperiment, LossModeExperiment, ComparisonExperiment)
 
 
 def schema() -> dict[str, Any]:
@@ -31,16 +23,20 @@ def _object(cls: type, partial: bool = False) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     properties = {}
     for f in fields(cls):
-        inherited = cls in INHERITING and f.name in INHERITED
-        properties[f.name] = _object(hints[f.name], partial=True) if inherited else _of(hints[f.name])
+        hint = hints[f.name]
+        properties[f.name] = _object(hint, partial=True) if _inherited(cls, f) else _of(hint)
     required = [f.name for f in fields(cls) if _required(cls, f) and not partial]
     found = {"type": "object", "description": _first_line(cls), "properties": properties}
     return {**found, **({"required": required} if required else {}), "additionalProperties": False}
 
 
 def _required(cls: type, f: Field) -> bool:
-    inherited = cls in INHERITING and f.name in INHERITED
-    return f.default is MISSING and f.default_factory is MISSING and not inherited
+    return f.default is MISSING and f.default_factory is MISSING and not _inherited(cls, f)
+
+
+def _inherited(cls: type, f: Field) -> bool:
+    """Whether an experiment takes this from the whole configuration, key by key."""
+    return cls in INHERITING.values() and f.name in INHERITED
 
 
 def _first_line(cls: type) -> str:

@@ -10,7 +10,7 @@ import json
 import re
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,7 +41,7 @@ from spsn.experiment_settings import (
     SequenceLengthTiming,
     TrainingSettings,
 )
-from spsn.files import parse_json, write_json
+from spsn.files import parse_json, read_text, write_json
 from spsn.mapping import build
 
 __all__ = [  # those that are defined elsewhere are settings like the others
@@ -132,7 +132,7 @@ def from_mapping(config: Mapping[str, Any]) -> Settings:
     if isinstance(experiments, Mapping):
         config = dict(config)
         config["experiments"] = {
-            name: _inherit(config, experiment) if name in _INHERITING else experiment
+            name: _inherit(config, experiment) if name in INHERITING else experiment
             for name, experiment in experiments.items()
         }
     settings = build(Settings, config)
@@ -143,7 +143,7 @@ def from_mapping(config: Mapping[str, Any]) -> Settings:
 def load(path: str | Path) -> Settings:
     """Read the JSON that `spsn settings` wrote. Raises `SettingsError`."""
     try:
-        config = parse_json(Path(path).read_text(encoding="utf-8"))
+        config = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise SettingsError(
             f"{path}: cannot be read as settings ({error}); make it with `spsn settings`"
@@ -152,14 +152,15 @@ def load(path: str | Path) -> Settings:
 
 
 def renew(settings: Settings, path: str | Path) -> None:
-    """Write `settings` to `path` where other settings stand, or a damaged file. Where these stand nothing is
-    done, nor where there is no file, which its own rule makes.
+    """Write `settings` to `path` where other settings stand, or what cannot be read. Where these stand
+    nothing is done, nor where there is no file, which its own rule makes. Raises `SpsnError` where it cannot
+    be written.
     """
     try:
-        same = parse_json(Path(path).read_text(encoding="utf-8")) == to_mapping(settings)
+        same = parse_json(read_text(path)) == to_mapping(settings)
     except FileNotFoundError:
         return
-    except ValueError:
+    except (OSError, ValueError):
         same = False
     if not same:
         write_json(path, to_mapping(settings))
@@ -172,7 +173,11 @@ def to_mapping(settings: Settings) -> dict[str, Any]:
 
 MAX_SEEDS = 10_000  # each is a job's output, which Snakemake keeps in mind
 INHERITED = ("network", "training")  # what an experiment takes from the whole, key by key
-_INHERITING = ("accuracy", "regularization", "loss_mode", "comparison")
+INHERITING = {
+    name: experiment
+    for name, experiment in typing.get_type_hints(Experiments).items()
+    if set(INHERITED) <= {field.name for field in fields(experiment)}
+}
 
 
 def _inherit(config: Mapping[str, Any], experiment: Any) -> Any:

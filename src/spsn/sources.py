@@ -23,11 +23,14 @@ RECORDS = (
     "experiment_settings.py",
     "files.py",
     "grid.py",
+    "layout.py",
+    "manifest.py",
     "mapping.py",
     "methods.py",
     "records.py",
     "settings.py",
 )
+COLLECTING = ("records.py", "replication/run_table.py")
 
 
 def below(folder: str) -> tuple[str, ...]:
@@ -59,7 +62,7 @@ TRAINING = (
     "grid.py",
     "records.py",
 )
-GOLDEN = (*NETWORK, "evaluation.py", "published.py", "golden.py", "weights.py")
+GOLDEN = (*NETWORK, "evaluation.py", "grid.py", "published.py", "golden.py", "weights.py")
 ROBUSTNESS = (*NETWORK, "evaluation.py", "robustness.py")
 ILLUSTRATION = ("noise.py", "illustration.py", "neurons/integrator.py", "neurons/lif.py", "neurons/spsn.py")
 TIMING = (
@@ -72,22 +75,24 @@ TIMING = (
     "timing/layers.py",
     "timing/measure.py",
     "timing/networks.py",
+    "timing/random_store.py",
     "timing/sequence_length.py",
     "timing/study.py",
 )
-
 COMPARISON_TIMING = (
     *NETWORK,
     "optimizer.py",
     "stack.py",
     "memory.py",
     "timing/apart.py",
+    "timing/baselines.py",
     "timing/measure.py",
     "timing/method_step.py",
     "timing/methods.py",
     "timing/networks.py",
     "timing/random_store.py",
     "timing/remote.py",
+    "timing/study.py",
 )
 
 

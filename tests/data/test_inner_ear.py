@@ -27,7 +27,6 @@ from spsn.data.inner_ear import (
     HairCell,
     _binomial,
     condition,
-    fibre_rates,
     fire,
     hear,
     stream_key,
@@ -39,6 +38,14 @@ SECOND = round(1 / DT)  # steps
 
 def tone(frequency: float, seconds: float, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     return np.sin(2 * np.pi * frequency * np.arange(round(seconds * sample_rate)) / sample_rate)
+
+
+def fibre_rates(motion: np.ndarray, *, seed: int, name: str, constants: HairCell = CODE) -> np.ndarray:
+    """How often a fibre of each channel fires, (channels,) in spikes/s: what the bushy cells do not show."""
+    events = inner_ear_cells._fire(motion, constants.numbers(), constants.rest(), stream_key(seed, name), 0)[
+        2
+    ]
+    return events / FIBRES / (motion.shape[1] * DT)
 
 
 def voice(seconds: float) -> np.ndarray:

@@ -435,7 +435,7 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(tmp_path, name):
     with pytest.raises(SpsnError) as caught:
         open_results(folder).table(name)
     assert f"{folder / name}: is missing" in str(caught.value)
-    assert f"snakemake {folder / name} --cores all --configfile config/demo.yaml" in str(caught.value)
+    assert f"`snakemake {folder / name} --cores all` with the configuration that made it" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support import lacking
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo")
 ETC = Path("/etc/slurm")
@@ -168,7 +169,7 @@ def slurm():
     """A Slurm that works."""
     reason = hindrance()
     if reason:
-        pytest.skip(reason)
+        lacking(reason)
     cluster = Cluster()
     try:
         cluster.start()

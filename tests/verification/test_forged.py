@@ -11,6 +11,7 @@ import pytest
 from spsn.files import write_json, write_text
 from spsn.replication.digests import write_checksums
 from spsn.replication.typesetting import REPORT
+from spsn.verification.folder import LARGEST_FILE, LARGEST_JSON, LARGEST_TABLE, LONGEST_LINE
 from spsn.verification.verify import verify
 
 PAPER = crafted_folder.PAPER
@@ -171,6 +172,36 @@ def test_samples_that_do_not_fit_are_one_line(change, text: str, folder: Path) -
     crafted_folder.renew(folder)
     (line,) = verify(folder, PAPER).lines
     assert line.startswith(f"{SAMPLES}: ") and text in line
+
+
+LARGE = {  # bounds by what verify opens: a given table, two that it makes again, JSON, pictures, weights
+    SAMPLES: LARGEST_TABLE,
+    "robustness/trials.csv": LARGEST_TABLE,
+    "tables/runs.csv": LARGEST_TABLE,
+    RECORD: LARGEST_JSON,
+    "data.json": LARGEST_JSON,
+    "figures/figure2.png": LARGEST_FILE,
+    WEIGHTS: LARGEST_FILE,
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_file_that_is_too_large_is_one_line(name: str, folder: Path) -> None:
+    """It is sparse, and takes no room on the disk."""
+    with open(folder / name, "r+b") as file:
+        file.truncate(LARGE[name] + 1)
+    (line,) = verify(folder, PAPER).lines
+    assert line == f"{name}: has {LARGE[name] + 1} bytes, and no sound file of its kind over {LARGE[name]}"
+
+
+@pytest.mark.parametrize("name", [SAMPLES, "timing/epoch.csv", "tables/runs.csv"])
+def test_a_table_of_endless_columns_is_one_line(name: str, folder: Path) -> None:
+    lines = (folder / name).read_text().splitlines(keepends=True)
+    lines[1] = "," * LONGEST_LINE + "\n"
+    write_text(folder / name, "".join(lines))
+    crafted_folder.renew(folder)
+    (line,) = verify(folder, PAPER).lines
+    assert line == f"{name}: its line 2 has over LONGEST_LINE = {LONGEST_LINE} bytes"
 
 
 STATEMENTS = {

@@ -12,7 +12,7 @@ CONFIG_VALUES = [
 CONFIG_OPTION = (f" --configfile {' '.join(CONFIG_FILES)}" if CONFIG_FILES else "") + (
     f" --config {' '.join(CONFIG_VALUES)}" if CONFIG_VALUES else ""
 )
-COMMAND = f"snakemake --cores all{CONFIG_OPTION}"
+SENT = f"{RESULTS}/logs/sent.txt"  # the calls that sent jobs to other machines
 
 # Snakemake's own report can only be made once everything stands; failing it must not fail what is done.
 HTML_REPORT = (
@@ -134,7 +134,30 @@ def untriggering(value):
     return lambda wildcards, output: value
 
 
+def options_of_call():
+    """What made results by this call. Of the executor Snakemake knows when it works, not while it reads these rules."""
+    if workflow.local_exec:
+        return f"{calls.HERE}{CONFIG_OPTION}"
+    executor = workflow.executor_plugin.name
+    return calls.sent(executor, workflow.nodes, sys.argv[1:]) + CONFIG_OPTION
+
+
+def commands(target=""):
+    """A parameter that does nothing again: the commands that made the results, this call's and those that sent jobs away."""
+    return lambda wildcards, output: calls.commands(options_of_call(), calls.remembered(SENT), target)
+
+
+def result(name):
+    """A result from the working folder."""
+    return f"{RESULTS}/{name}"
+
+
 def made_by(name):
     """What a notebook makes: a figure as PDF and PNG, or a table as CSV and TeX."""
-    folder, endings = ("figures", ("pdf", "png")) if name.startswith("figure") else ("tables", ("csv", "tex"))
-    return [f"{RESULTS}/{folder}/{name}.{ending}" for ending in endings]
+    return [result(path) for path in manifest.made(name)]
+
+
+def shown(name, category, caption):
+    """The same as outputs: the form that Snakemake's report shows, and the one that the LaTeX report takes."""
+    about = {"caption": f"../report/{caption}.rst", "category": category}
+    return [report(path, **about) if path.endswith((".png", ".csv")) else path for path in made_by(name)]

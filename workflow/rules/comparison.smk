@@ -1,25 +1,22 @@
 # Beyond the paper: the comparison's runs collected, a table and three figures of it, and the report with part II.
 
-COMPARED = f"{RESULTS}/tables/comparison_runs.csv"
-METHOD_COSTS = f"{RESULTS}/timing/methods.csv"
-COMPARISON_CODE = REPLICATION + sources.files(("methods.py",))
+COMPARED = result(manifest.COMPARED)
+METHOD_COSTS = result(manifest.COSTS)
 FULL_REPORT = f"{RESULTS}/report/full_report.pdf"
-COMPARISON_COMMAND = f"snakemake --cores all comparison{CONFIG_OPTION}"
 
-# notebook: (what it reads, what it makes)
-COMPARISON_NOTEBOOKS = {
-    "comparison_table": ([COMPARED, METHOD_COSTS], ["tables/comparison.csv", "tables/comparison.tex"]),
-    **{
-        f"comparison_{name}": ([reads], [f"figures/comparison_{name}.png", f"figures/comparison_{name}.pdf"])
-        for name, reads in (("accuracy", COMPARED), ("cost", METHOD_COSTS), ("controls", COMPARED))
-    },
+# notebook: what it reads
+COMPARISON_READS = {
+    "comparison_table": [COMPARED, METHOD_COSTS],
+    "comparison_accuracy": [COMPARED],
+    "comparison_cost": [METHOD_COSTS],
+    "comparison_controls": [COMPARED],
 }
 
 
 rule collect_comparison:
     input:
         [str(path) for path in layout.comparison_records(SETTINGS)],
-        code=sources.files(("replication/run_table.py", "records.py")),
+        code=sources.files(sources.COLLECTING),
     output:
         report(COMPARED, caption="../report/comparison_runs.rst", category="Comparison"),
     log:
@@ -35,20 +32,19 @@ rule collect_comparison:
         "spsn collect {params.records} --out {output} > {log} 2>&1"
 
 
-for notebook, (reads, makes) in COMPARISON_NOTEBOOKS.items():
+for notebook, makes in manifest.COMPARISON_NOTEBOOKS.items():
 
     rule:
         name:
             notebook
         input:
-            reads,
-            f"{RESULTS}/data.json",
+            COMPARISON_READS[notebook],
+            DATA_FACTS,
             settings=ancient(SETTINGS_FILE),
             notebook=f"notebooks/{notebook}.ipynb",
-            code=COMPARISON_CODE,
+            code=REPLICATION,
         output:
-            report(f"{RESULTS}/{makes[0]}", caption=f"../report/{notebook}.rst", category="Comparison"),
-            f"{RESULTS}/{makes[1]}",
+            *shown(makes, "Comparison", caption=notebook),
             notebook=f"{RESULTS}/notebooks/{notebook}.ipynb",
         log:
             f"{RESULTS}/logs/{notebook}.log",
@@ -68,10 +64,7 @@ for notebook, (reads, makes) in COMPARISON_NOTEBOOKS.items():
 
 rule full_provenance:
     input:
-        [
-            f"{RESULTS}/{name}"
-            for name in manifest.report_files(SETTINGS) + manifest.comparison_files(SETTINGS)
-        ],
+        [result(name) for name in manifest.report_files(SETTINGS) + manifest.comparison_files(SETTINGS)],
         REPORT_TEXT,
         settings=ancient(SETTINGS_FILE),
     output:
@@ -83,7 +76,7 @@ rule full_provenance:
         f"../../{ENVIRONMENT}"
     params:
         identity=SETTINGS_IDENTITY,
-        command=verbatim(COMPARISON_COMMAND),
+        command=commands("comparison"),
         results=results_folder,
     shell:
         "spsn provenance --with-comparison --settings {input.settings} --results {params.results}"
@@ -100,15 +93,15 @@ rule full_report:
         GOLDEN,
         COMPARED,
         METHOD_COSTS,
-        [f"{RESULTS}/{path}" for _, makes in COMPARISON_NOTEBOOKS.values() for path in makes],
-        f"{RESULTS}/data.json",
+        [path for name in manifest.COMPARISON_NOTEBOOKS.values() for path in made_by(name)],
+        DATA_FACTS,
         f"{RESULTS}/report/full_provenance.json",
         "paper/golden.tex",
         "paper/comparison.tex",
         "paper/references.bib",
         settings=ancient(SETTINGS_FILE),
         source="paper/report.tex",
-        code=COMPARISON_CODE,
+        code=REPLICATION,
     output:
         pdf=report(FULL_REPORT, caption="../report/full_report.rst", category="Report"),
         digests=f"{FULL_REPORT}.sha256",

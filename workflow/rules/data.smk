@@ -7,9 +7,10 @@ STORES = {
 }
 GIVEN = isinstance(SETTINGS.dataset, DatasetFiles)
 DATA_DIR = f"--data-dir {shlex.quote(SETTINGS.data_dir)}" if SETTINGS.data_dir else ""
-WEIGHTS = [f"{RESULTS}/golden/weights.json"] if SETTINGS.golden.weights else []
-SAMPLES = f"{RESULTS}/data/samples.csv"
-RASTERS = f"{RESULTS}/data/rasters.csv"
+WEIGHTS = [result(manifest.WEIGHTS)] if SETTINGS.golden.weights else []
+DATA_FACTS = result(manifest.DATA)
+SAMPLES = result(manifest.SAMPLES)
+RASTERS = result(manifest.RASTERS)
 SOURCES = [] if GIVEN else [str(layout.source_file(SETTINGS, split)) for split in layout.SPLITS]
 
 
@@ -174,7 +175,7 @@ rule describe:
         train=STORES["train"],
         test=STORES["test"],
     output:
-        data=f"{RESULTS}/data.json",
+        data=DATA_FACTS,
         samples=SAMPLES,
         rasters=RASTERS,
     log:

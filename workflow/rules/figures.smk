@@ -1,45 +1,37 @@
 # From records to figures and tables: collect, repeat, illustrate, then one papermill-executed notebook per figure or table.
 
-RUNS = f"{RESULTS}/tables/runs.csv"
+RUNS = result(manifest.RUNS)
 REPORTED = "paper/reported.csv"
-ROBUSTNESS = [f"{RESULTS}/robustness/trials.csv", f"{RESULTS}/robustness/test_set.csv"]
-TIMINGS = [f"{RESULTS}/timing/epoch.csv", f"{RESULTS}/timing/sequence_length.csv"]
+ROBUSTNESS = [result(manifest.TRIALS), result(manifest.TEST_SET)]
+TIMINGS = [result(manifest.EPOCH), result(manifest.LENGTH)]
 
 REPLICATION = sources.modules("replication") + sources.files(sources.RECORDS)
-GOLDEN = [f"{RESULTS}/golden/passes.csv", f"{RESULTS}/golden/about.json"] if SETTINGS.golden.weights else []
-FIGURE_NAMES = ["figure_data", *(f"figure{number}" for number in range(1, 7))]
-TABLE_NAMES = ["table_data", *(["table_golden"] if GOLDEN else []), "table1", "table2", "claims"]
-SHOWN = (".png", ".csv")  # the forms that Snakemake's report shows; the LaTeX report takes the others
-CAPTIONS = {
-    name: {"caption": f"../report/{name}.rst", "category": "Figures" if name in FIGURE_NAMES else "Tables"}
-    for name in FIGURE_NAMES + TABLE_NAMES
-}
+GOLDEN = [result(manifest.PASSES), result(manifest.ABOUT)] if SETTINGS.golden.weights else []
+NOTEBOOKS = manifest.notebooks(SETTINGS)
+TABLES = [path for name in NOTEBOOKS.values() if name in manifest.TABLES for path in made_by(name)]
+FIGURES = [path for name in NOTEBOOKS.values() if name not in manifest.TABLES for path in made_by(name)]
 
-# notebook: (what it reads, what it makes)
-NOTEBOOKS = {
-    "figure_data": ([SAMPLES, RASTERS, "paper/shd_published.csv"], "figure_data"),
-    "table_data": ([SAMPLES, "paper/shd_published.csv"], "table_data"),
-    "figure1_neurons": ([f"{RESULTS}/illustration/neurons.csv"], "figure1"),
-    "figure2_loss_modes": ([RUNS, REPORTED], "figure2"),
-    "figure3_models": ([RUNS, REPORTED, TIMINGS[0]], "figure3"),
-    "figure4_regularization": ([RUNS, REPORTED], "figure4"),
-    "figure5_sequence_length": ([TIMINGS[1], REPORTED], "figure5"),
-    "figure6_robustness": (ROBUSTNESS, "figure6"),
-    "table1_parameters": ([], "table1"),
-    "table2_accuracy": ([RUNS, REPORTED], "table2"),
-    "claims": ([RUNS, REPORTED, "paper/claims.yaml", *TIMINGS, *ROBUSTNESS], "claims"),
+# notebook: what it reads
+READS = {
+    "figure_data": [SAMPLES, RASTERS, "paper/shd_published.csv"],
+    "table_data": [SAMPLES, "paper/shd_published.csv"],
+    "figure1_neurons": [result(manifest.NEURONS)],
+    "figure2_loss_modes": [RUNS, REPORTED],
+    "figure3_models": [RUNS, REPORTED, TIMINGS[0]],
+    "figure4_regularization": [RUNS, REPORTED],
+    "figure5_sequence_length": [TIMINGS[1], REPORTED],
+    "figure6_robustness": ROBUSTNESS,
+    "table1_parameters": [],
+    "table2_accuracy": [RUNS, REPORTED],
+    "claims": [RUNS, REPORTED, "paper/claims.yaml", *TIMINGS, *ROBUSTNESS],
+    "table_golden": [*GOLDEN, "paper/golden.csv"],
 }
-if GOLDEN:
-    NOTEBOOKS["table_golden"] = ([*GOLDEN, "paper/golden.csv"], "table_golden")
-
-FIGURES = [path for name in FIGURE_NAMES for path in made_by(name)]
-TABLES = [path for name in TABLE_NAMES for path in made_by(name)]
 
 
 rule collect:
     input:
         [str(path) for path in layout.all_records(SETTINGS)],
-        code=sources.files(("replication/run_table.py", "records.py")),
+        code=sources.files(sources.COLLECTING),
     output:
         report(RUNS, caption="../report/runs.rst", category="Tables"),
     log:
@@ -119,7 +111,7 @@ rule illustrate:
         settings=ancient(SETTINGS_FILE),
         code=sources.files(sources.ILLUSTRATION),
     output:
-        f"{RESULTS}/illustration/neurons.csv",
+        result(manifest.NEURONS),
     log:
         f"{RESULTS}/logs/illustrate.log",
     benchmark:
@@ -133,20 +125,19 @@ rule illustrate:
         "spsn illustrate --settings {input.settings} --out {output} > {log} 2>&1"
 
 
-for notebook, (reads, makes) in NOTEBOOKS.items():
+for notebook, makes in NOTEBOOKS.items():
 
     rule:
         name:
             notebook
         input:
-            reads,
-            f"{RESULTS}/data.json",
+            READS[notebook],
+            DATA_FACTS,
             settings=ancient(SETTINGS_FILE),
             notebook=f"notebooks/{notebook}.ipynb",
             code=REPLICATION,
         output:
-            *[report(path, **CAPTIONS[makes]) for path in made_by(makes) if path.endswith(SHOWN)],
-            *[path for path in made_by(makes) if not path.endswith(SHOWN)],
+            *shown(makes, "Tables" if makes in manifest.TABLES else "Figures", caption=makes),
             notebook=f"{RESULTS}/notebooks/{notebook}.ipynb",
         log:
             f"{RESULTS}/logs/{notebook}.log",

@@ -5,7 +5,7 @@ REPORT_TEXT = [f"paper/{name}" for name in digests.TEXT]
 
 rule provenance:
     input:
-        [f"{RESULTS}/{name}" for name in manifest.report_files(SETTINGS)],
+        [result(name) for name in manifest.report_files(SETTINGS)],
         REPORT_TEXT,
         settings=ancient(SETTINGS_FILE),
     output:
@@ -17,7 +17,7 @@ rule provenance:
         f"../../{ENVIRONMENT}"
     params:
         identity=SETTINGS_IDENTITY,
-        command=verbatim(COMMAND),
+        command=commands(),
         results=results_folder,
     shell:
         "spsn provenance --settings {input.settings} --results {params.results} --command {params.command:q}"
@@ -32,7 +32,7 @@ rule report:
         ROBUSTNESS,
         RUNS,
         GOLDEN,
-        f"{RESULTS}/data.json",
+        DATA_FACTS,
         f"{RESULTS}/provenance.json",
         "paper/golden.tex",
         "paper/references.bib",

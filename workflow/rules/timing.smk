@@ -13,7 +13,7 @@ rule time_epoch:
         train=str(layout.store_file(SETTINGS, "train", accuracy_step)),
         code=sources.files(sources.TIMING),
     output:
-        f"{RESULTS}/timing/epoch.csv",
+        result(manifest.EPOCH),
     log:
         f"{RESULTS}/logs/time_epoch.log",
     benchmark:
@@ -42,7 +42,7 @@ rule time_lengths:
         settings=ancient(SETTINGS_FILE),
         code=sources.files(sources.TIMING),
     output:
-        f"{RESULTS}/timing/sequence_length.csv",
+        result(manifest.LENGTH),
     log:
         f"{RESULTS}/logs/time_lengths.log",
     benchmark:
@@ -65,7 +65,7 @@ rule time_methods:
         settings=ancient(SETTINGS_FILE),
         code=sources.files(sources.COMPARISON_TIMING),
     output:
-        f"{RESULTS}/timing/methods.csv",
+        result(manifest.COSTS),
     log:
         f"{RESULTS}/logs/time_methods.log",
     benchmark:

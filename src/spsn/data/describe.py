@@ -14,7 +14,7 @@ import numpy as np
 from spsn.data.events import EventStore
 from spsn.data.statistics import Samples, median_sample, of_samples, summary, times
 from spsn.errors import DataError
-from spsn.files import digest, parse_object, write_rows
+from spsn.files import digest, parse_object, read_text, write_rows
 from spsn.settings import Settings
 
 SAMPLE_COLUMNS = (
@@ -160,6 +160,6 @@ def file_digest(path: str | Path) -> str:
 def read_source(path: Path) -> dict[str, Any]:
     """What was written beside a data file of where it came from. Raises `DataError`."""
     try:
-        return parse_object(path.read_text(encoding="utf-8"))
+        return parse_object(read_text(path))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error}); run the data rules again") from error

@@ -26,12 +26,13 @@ from safetensors.numpy import save_file
 
 from spsn.data.shd import CHANNELS, SpikeFile
 from spsn.errors import DataError, SettingsError
-from spsn.files import parse_json, require_file, whole_file
+from spsn.files import check_size, parse_json, require_file, whole_file
 
 log = logging.getLogger(__name__)
 
 FORMAT = "spsn-events-1"
 AGAIN = "Remove it and make it again."
+LARGEST = 4 << 30  # bytes: as many spikes as are read from a data file, four bytes each, and some room
 TYPES = {
     "time_bin": np.uint16,
     "channel": np.uint16,
@@ -154,6 +155,7 @@ class EventStore:
         """Read a saved store; raises DataError when it is absent, no event store, or not what was saved."""
         require_file(path, "Make it from the data set's HDF5 file first.")
         try:
+            check_size(path, LARGEST)
             with safe_open(path, framework="numpy") as file:
                 settings = parse_json(file.metadata()[FORMAT])
                 digest = settings.pop("digest")

@@ -160,15 +160,6 @@ def fire(
     return np.concatenate([row[:n] for row, n in zip(steps, counts, strict=True)] or [steps.ravel()]), units
 
 
-def fibre_rates(
-    motion: np.ndarray, *, seed: int, name: str, constants: str | HairCell = "code"
-) -> np.ndarray:
-    """Return how often a fibre of each channel fires, (channels,) in spikes/s, when the membrane so moves."""
-    cell = _hair_cell(constants)
-    events = _fire(motion, cell.numbers(), cell.rest(), stream_key(seed, name), 0)[2]
-    return events / FIBRES / (motion.shape[1] * DT)
-
-
 def _hair_cell(constants: str | HairCell) -> HairCell:
     if isinstance(constants, HairCell):
         return constants

@@ -14,12 +14,12 @@ from typing import Any
 import pandas as pd
 
 from spsn.errors import RecordError
+from spsn.manifest import COMPARED, COSTS
 from spsn.methods import METHODS
 from spsn.replication.making import make_command, read_json
 from spsn.replication.run_table import read_csv, read_runs
 from spsn.replication.statistics import share
 
-RUNS, COSTS = "tables/comparison_runs.csv", "timing/methods.csv"
 RUN_COLUMNS = (
     *("model", "condition", "seed", "test_accuracy", "test_hits", "test_total", "spikes_per_ms"),
     *("time_step", "epoch_seconds", "device", "backend", "classes"),
@@ -58,9 +58,9 @@ def read_compared(results: str | Path) -> Compared:
 def read_compared_runs(results: str | Path) -> pd.DataFrame:
     """The runs, each with its `method`, in the order of the methods. Raises `RecordError`."""
     folder = Path(results)
-    how = make_command(folder, RUNS)
-    runs = with_methods(read_runs(folder / RUNS, how=how))
-    _check_methods(runs.method, folder / RUNS, how)
+    how = make_command(folder, COMPARED)
+    runs = with_methods(read_runs(folder / COMPARED, how=how))
+    _check_methods(runs.method, folder / COMPARED, how)
     return runs
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from spsn import grid
 from spsn.data.batches import Batch, Batches
 from spsn.data.events import EventStore
 from spsn.data.shd import CHANNELS
@@ -36,33 +37,9 @@ STEP = f"{__name__}:step_subject"  # what a contestant names
 
 def table_one(model: str, store: EventStore, **changes: Any) -> RunSettings:
     """The run of Table I's network of `model` on the spikes of `store`, neither augmented nor regularised."""
-    values = {
-        "experiment": "timing",
-        "model": model,
-        "condition": "basic",
-        "seed": 0,
-        "dataset": "random",
-        "classes": len(store.classes),
-        "train_digest": "",
-        "test_digest": "",
-        "hidden_layers": 3,
-        "hidden_size": 128,
-        "tau_mem": 0.02,
-        "tau_syn": 0.02,
-        "threshold": 1.0,
-        "time_step": store.time_step_ms / 1000.0,
-        "lif_reset": "code",
-        "loss_mode": "mean",
-        "rate_threshold": None,
-        "shift": 0.0,
-        "scale": 0.0,
-        "epochs": 1,
-        "batch_size": 64,
-        "learning_rate": 1e-3,
-        "backend": "torch",
-        "threads": 2,
-    }
-    return RunSettings(**values | changes)
+    of_store = {"classes": len(store.classes), "time_step": store.time_step_ms / 1000.0}
+    named = {"experiment": "timing", "dataset": "random", "threads": 2}
+    return grid.table_one(model, **of_store | named | changes)
 
 
 def check(model: str, backend: str, runs: int, time_steps: int) -> None:

@@ -81,12 +81,12 @@ def _sums(folder: ResultsFolder, name: str, wanted: set[str], findings: Findings
 
 
 def check_names(folder: ResultsFolder, settings: Settings, expected: list[str], findings: Findings) -> None:
-    """Find expected files that are missing or no plain files, and others among the results.
+    """Find expected files that are missing, no plain files or too large, and others among the results.
 
     Files of part II that no report here rests on may be work in progress: nothing says what they should be.
     """
     for name in expected:
-        if not findings.about(name) and (reason := folder.unfit(name)):
+        if not findings.about(name) and (reason := folder.unfit(name) or folder.overlong(name)):
             findings.add(name, reason)
     allowed, wanted, beyond = set(expected_files(settings, FULL_REPORT)), set(expected), 0
     for name in folder.names(manifest.HOLDING):

@@ -1,6 +1,7 @@
 """A folder of results that nobody vouches for: only plain files that lie inside it are opened.
 
-A link that leads out, a pipe, a device or a folder in a file's place is named, not followed.
+A link that leads out, a pipe, a device or a folder in a file's place is named, not followed; so is what is
+larger than any sound file of its kind.
 """
 
 import os
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from spsn.errors import RecordError
-from spsn.files import digest, parse_json
+from spsn.files import LARGEST_JSON, digest, parse_json, read_text
 
-LARGEST_JSON = 64 * 2**20  # bytes: far above any record, far below what would fill a laptop's memory
+LARGEST_TABLE = 64 << 20  # bytes: over a million samples, or 300,000 runs
+LARGEST_FILE = 8 << 30  # bytes of all others, of which weights may have half; they are read piece by piece
+LONGEST_LINE = 1 << 16  # bytes of a table's line: each of its cells may become a column
+LARGEST = {".json": LARGEST_JSON, ".csv": LARGEST_TABLE}
 
 
 class ResultsFolder:
@@ -23,18 +27,35 @@ class ResultsFolder:
         self._real = Path(os.path.realpath(path))
 
     def unfit(self, name: str) -> str | None:
-        """Why `name` is no plain file inside the folder; None where it is one."""
+        """Why `name` is no plain file inside the folder, or is too large; None where it is one."""
         path = self.path / name
         real = Path(os.path.realpath(path))
         if not real.is_relative_to(self._real):
             return f"leads out of the folder, to {real}"
         try:
-            mode = os.stat(path).st_mode
+            found = os.stat(path)
         except OSError as error:
             return "is missing" if isinstance(error, FileNotFoundError | NotADirectoryError) else str(error)
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(found.st_mode):
             return "is not a plain file"
+        if found.st_size > (largest := LARGEST.get(path.suffix, LARGEST_FILE)):
+            return f"has {found.st_size} bytes, and no sound file of its kind over {largest}"
         return None if os.access(path, os.R_OK) else "may not be read"
+
+    def overlong(self, name: str) -> str | None:
+        """Which line of a table that is not `unfit` is over LONGEST_LINE; None where none is.
+
+        A header of nothing but commas would make a table of millions of columns.
+        """
+        if not name.endswith(".csv"):
+            return None
+        try:
+            with open(self.path / name, "rb") as file:
+                lines = iter(lambda: file.readline(LONGEST_LINE + 1), b"")
+                long = next((i for i, line in enumerate(lines, 1) if len(line) > LONGEST_LINE), None)
+        except OSError as error:
+            return f"cannot be read ({error.strerror})"
+        return long and f"its line {long} has over LONGEST_LINE = {LONGEST_LINE} bytes"
 
     def holds(self, name: str) -> bool:
         """Whether there is anything under this name, a broken link too."""
@@ -49,9 +70,7 @@ class ResultsFolder:
         if reason := self.unfit(name):
             raise RecordError(reason)
         try:
-            if self.size(name) > LARGEST_JSON:
-                raise ValueError("larger than any file of this kind")
-            content = parse_json((self.path / name).read_text(encoding="utf-8"))
+            content = parse_json(read_text(self.path / name))
         except (OSError, ValueError) as error:
             raise RecordError(f"cannot be read as JSON ({error})") from error
         if not isinstance(content, dict):

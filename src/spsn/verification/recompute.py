@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from spsn.manifest import COMPARED, COSTS, RUNS
+from spsn import manifest
+from spsn.manifest import COMPARED, COSTS, EPOCH, LENGTH, RASTERS, RUNS, SAMPLES, TEST_SET, TRIALS
 from spsn.replication import figures
 from spsn.replication.claims import write_claims
 from spsn.replication.compared import read_compared_runs, read_costs
@@ -25,11 +26,7 @@ from spsn.replication.tables import write_table1, write_table2
 from spsn.replication.typesetting import FULL_REPORT, REPORT, Edition
 from spsn.settings import Settings
 
-EPOCH, LENGTH = "timing/epoch.csv", "timing/sequence_length.csv"
-TRIALS, TEST_SET = "robustness/trials.csv", "robustness/test_set.csv"
-SAMPLES, RASTERS = "data/samples.csv", "data/rasters.csv"
-GOLDEN = ("golden/passes.csv", "golden/about.json")
-ALWAYS = ("settings.json", "data.json")
+ALWAYS = (manifest.SETTINGS, manifest.DATA)
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def steps(settings: Settings, *, comparison: bool) -> list[Step]:
 
 
 def _table(name: str, needs: tuple[str, ...], make: Callable[[Place], Any]) -> Step:
-    return Step((f"tables/{name}.csv", f"tables/{name}.tex"), needs, make)
+    return Step(tuple(manifest.made(name)), needs, make)
 
 
 _TABLES = (
@@ -88,7 +85,9 @@ _TABLES = (
     ),
 )
 _GOLDEN_TABLE = _table(
-    "table_golden", GOLDEN, lambda at: write_golden_table(at.folder, at.paper / "golden.csv")
+    "table_golden",
+    (manifest.PASSES, manifest.ABOUT),
+    lambda at: write_golden_table(at.folder, at.paper / "golden.csv"),
 )
 _COMPARISON_TABLE = _table("comparison", (COMPARED, COSTS), lambda at: write_comparison(at.folder))
 
@@ -108,8 +107,12 @@ def _macros(edition: Edition, tables: list[Step]) -> Step:
 
 
 def _figure(name: str, needs: tuple[str, ...], draw: Callable[[Place], Any]) -> Step:
-    made = (f"figures/{name}.pdf", f"figures/{name}.png")
-    return Step(made, needs, lambda at: save(draw(at), at.folder / "figures" / name), drawing=True)
+    return Step(
+        tuple(manifest.made(name)),
+        needs,
+        lambda at: save(draw(at), at.folder / "figures" / name),
+        drawing=True,
+    )
 
 
 def _figure_data(at: Place) -> Any:
@@ -125,8 +128,8 @@ _FIGURES = (
     _figure("figure_data", (SAMPLES, RASTERS), _figure_data),
     _figure(
         "figure1",
-        ("illustration/neurons.csv",),
-        lambda at: figures.figure1(at.table("illustration/neurons.csv"), at.settings.network.threshold),
+        (manifest.NEURONS,),
+        lambda at: figures.figure1(at.table(manifest.NEURONS), at.settings.network.threshold),
     ),
     _figure("figure2", (RUNS,), lambda at: figures.figure2(at.table(RUNS), at.source.context)),
     _figure(

@@ -13,7 +13,7 @@ from spsn.records import Execution, RunRecord, read_record
 from spsn.settings import Settings
 from spsn.verification.data import KnownData
 from spsn.verification.findings import Findings
-from spsn.verification.folder import LARGEST_JSON, ResultsFolder
+from spsn.verification.folder import ResultsFolder
 
 # What of a run hangs on its data, which are checked by themselves, or on the device.
 _OPEN = ("classes", "train_digest", "test_digest", "steps", "backend")
@@ -40,7 +40,7 @@ def check_records(
             continue
         findings.checked["run records"] += 1
         try:
-            record = _read(folder, name)
+            record = read_record(folder.path / name)
             reason = next(_faults(record, name, run, data), None)
         except RecordError as error:
             reason = str(error).removeprefix(f"{folder.path / name}: ")
@@ -52,12 +52,6 @@ def check_records(
         sound[name] = record.execution
         _check_weights(folder, PurePosixPath(name).with_suffix(".safetensors").as_posix(), record, findings)
     return sound
-
-
-def _read(folder: ResultsFolder, name: str) -> RunRecord:
-    if (folder.path / name).stat().st_size > LARGEST_JSON:
-        raise RecordError("is larger than any run record")
-    return read_record(folder.path / name)
 
 
 def _faults(record: RunRecord, name: str, run: RunSettings, data: KnownData) -> Iterator[str]:
