@@ -152,14 +152,11 @@ def load(path: str | Path) -> Settings:
 
 
 def renew(settings: Settings, path: str | Path) -> None:
-    """Write `settings` to `path` where other settings stand, or what cannot be read. Where these stand
-    nothing is done, nor where there is no file, which its own rule makes. Raises `SpsnError` where it cannot
-    be written.
+    """Write `settings` to `path` unless they stand there already. Raises `SpsnError` where it cannot be
+    written.
     """
     try:
         same = parse_json(read_text(path)) == to_mapping(settings)
-    except FileNotFoundError:
-        return
     except (OSError, ValueError):
         same = False
     if not same:

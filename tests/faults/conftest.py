@@ -1,12 +1,8 @@
 """One undisturbed training, and places in which to disturb the same one."""
 
-from contextlib import nullcontext
-
 import pytest
 import torch
 from disturbances import Place, make_place
-
-from spsn import processes
 
 EPOCHS = 6
 
@@ -50,9 +46,5 @@ def long_place(tmp_path, settings, stores) -> Place:
 @pytest.fixture
 def interrupted(place, monkeypatch) -> Place:
     """A training that was stopped after some epochs of its first run."""
-    answers = iter([False] * 3 + [True])
-    with monkeypatch.context() as patch:
-        patch.setattr(processes, "stop_at_sigterm", lambda: nullcontext(answers.__next__))
-        assert place.train(patch) == 143
-    assert place.epochs() == [3]
+    place.interrupt(monkeypatch)
     return place

@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
-from disturbances import FOLDER, SEEDS, cut, flip
+from disturbances import FOLDER, SEEDS, compiled_code, cut, flip
 
 from spsn import compile_cache
 from spsn.checkpoints import CheckpointStore, load_weights
@@ -173,18 +174,12 @@ def test_a_checkpoint_of_other_code(interrupted, undisturbed, monkeypatch):
     assert interrupted.outcome() == undisturbed()
 
 
-def warm_cache() -> Path:
-    """The folder that holds this package's compiled code, filled by the trainings before."""
-    return compile_cache.folders(compile_cache.sources_digest("spsn"))[0][0]
-
-
 def test_a_damaged_compile_cache(place, undisturbed, tmp_path):
     """Promised: damaged machine code is not run. Seen: a flipped bit in the code of the optimizer's step
     and an index that was cut short were noticed; both were compiled anew, to the same bits.
     """
     undisturbed()
-    folder = tmp_path / "cache" / warm_cache().name
-    shutil.copytree(warm_cache(), folder)
+    folder = compiled_code(tmp_path / "cache")
     (code,) = folder.glob("_update-*.nbc")
     flip(code, 28, first=code.stat().st_size // 2)
     (index,) = folder.glob("_fill_words-*.nbi")
@@ -200,10 +195,13 @@ def test_no_home_and_no_cache_folder(place, undisturbed, tmp_path):
     """
     undisturbed()
     base = tmp_path / "tmp" / f"spsn-cache-{os.geteuid()}"
-    shutil.copytree(warm_cache(), base / warm_cache().name)
+    folder = compiled_code(base)
     base.chmod(0o700)
+    (folder / compile_cache.USED).unlink()
     (tmp_path / "obstacle").write_text("a file, below which no folder can be")
     places = {"HOME": str(tmp_path / "obstacle"), "XDG_CACHE_HOME": "", "NUMBA_CACHE_DIR": ""}
     status, messages = place.run(SPSN_CACHE_DIR="", TMPDIR=str(tmp_path / "tmp"), **places)
     assert status == 0 and "Traceback" not in messages, messages
+    assert (folder / compile_cache.USED).exists() and stat.S_IMODE(base.stat().st_mode) == 0o700
+    assert "no folder can be written" not in messages and "compiling" not in messages, messages
     assert place.outcome() == undisturbed()

@@ -1,5 +1,7 @@
 """A machine that cannot give what is asked of it: no room on the disk, no right to write, no memory."""
 
+import logging
+
 import pytest
 from disturbances import FOLDER, disk, finish, make_place, start
 from support import make_words
@@ -17,13 +19,14 @@ resource.setrlimit(resource.RLIMIT_AS, (used + {more}, used + {more}))
 
 
 def test_no_room_for_a_checkpoint(place, undisturbed, monkeypatch, capsys):
-    """Promised: it says what is full, and after room was made goes on. Seen: the checkpoint of the third
-    epoch was named, nothing was left half-written; with more room, the same bits.
+    """Promised: it says what is full, and after room was made goes on. Seen: the second checkpoint
+    found no room beside the first and was named, the first stayed; with more room, the same bits.
     """
-    with disk(place.results, "48k") as mount:
+    with disk(place.results, "160k") as mount:
         assert place.train(monkeypatch) == 1
-        messages = capsys.readouterr().err
-        assert "No space left on device" in messages and "Make room there" in messages
+        assert place.epochs() == [1]
+        named = f"{FOLDER}/seed0.epoch2.safetensors: cannot be written (No space left on device). Make room"
+        assert named in capsys.readouterr().err
         assert not place.leftovers() and not place.outcome()
         mount("size=10m")
         assert place.train(monkeypatch) == 0 and place.outcome() == undisturbed()
@@ -61,22 +64,25 @@ def test_no_room_for_an_event_store(tmp_path, place):
     assert made == (place.folder / "train.safetensors").read_bytes()
 
 
-def test_results_that_may_only_be_read(place, undisturbed, monkeypatch, capsys):
-    """Promised: it says which place may not be written. Seen: refused before anything was trained, and
-    again in the middle of a block that had begun; with the right to write, the same bits.
+def test_results_that_may_only_be_read(place, undisturbed, monkeypatch, capsys, caplog):
+    """Promised: it says which place may not be written. Seen: refused before anything was trained, and again
+    for a block of which three epochs were trained before; with the right to write, the same bits.
     """
+    caplog.set_level(logging.INFO)
+    refused = f"{FOLDER}/seed0.lock: cannot be written (Read-only file system)"
     with disk(place.results, "10m") as mount:
-        mount("ro")
-        with pytest.raises(OSError, match="Read-only"):
-            (place.results / "x").touch()
-        assert place.train(monkeypatch) == 1
-        assert "cannot be written (Read-only file system)" in capsys.readouterr().err
-        mount("rw")
-        assert place.train(monkeypatch) == 0
-        mount("ro")
-        assert place.train(monkeypatch) == 1
-        assert "cannot be written (Read-only file system)" in capsys.readouterr().err
-        mount("rw")
+        for begun in (False, True):
+            if begun:
+                place.interrupt(monkeypatch)
+                assert "runs to train" in caplog.text
+            caplog.clear()
+            mount("ro")
+            with pytest.raises(OSError, match="Read-only"):
+                (place.results / "x").touch()
+            assert place.train(monkeypatch) == 1
+            assert refused in capsys.readouterr().err and "runs to train" not in caplog.text
+            mount("rw")
+        assert place.epochs() == [3]
         assert place.train(monkeypatch) == 0 and place.outcome() == undisturbed()
 
 

@@ -85,9 +85,10 @@ def test_killed_in_a_notebook(tmp_path, monkeypatch):
         quiet = {"IPYTHONDIR": str(tmp_path / "ipython"), "JUPYTER_PREFER_ENV_PATH": "1"}
         if name == "disturbed":
             disturbed = start(folder, *command, **quiet)
-            assert wait_until(lambda pid=disturbed.pid: children(pid))
-            kernels = children(disturbed.pid)
+            assert wait_until(lambda pid=disturbed.pid: children(pid, "ipykernel"))
+            kernels = children(disturbed.pid, "ipykernel")
             time.sleep(random.Random(52).uniform(0, 1))
+            assert any(map(is_alive, kernels))
             disturbed.kill()
             assert finish(disturbed)[0] == -signal.SIGKILL
             assert wait_until(lambda pids=kernels: not any(map(is_alive, pids)), 30), "a kernel is left"

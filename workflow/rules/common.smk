@@ -63,9 +63,9 @@ def minutes(first):
     return lambda wildcards, attempt: first * attempt
 
 
-def results_folder(wildcards, input):
+def results_folder(wildcards):
     """The folder results/<name>, for commands that take it whole."""
-    return os.path.dirname(input.settings)
+    return RESULTS
 
 
 def expected_effort(block):
@@ -81,8 +81,9 @@ RUN_NOTEBOOK = (
     " spsn notebook {input.notebook} --results {params.results} --out {output.notebook}) > {log} 2>&1"
 )
 
-# All of the configuration as a parameter. The file that holds it is `ancient` to all jobs: Snakemake does not look at what
-# comes after a job that will run, so that settings made anew by a job would hide every change from the blocks.
+# All of the configuration as a parameter. The file that holds it is no job's input: the call writes it before its first job
+# (`onstart`). Snakemake does not look at what comes after a job that will run, `ancient` or not, so that settings that a job
+# makes, or did not finish making, would hide from the blocks that they have changed or are missing.
 SETTINGS_JSON = json.dumps(to_mapping(SETTINGS))
 SETTINGS_IDENTITY = hashlib.sha256(SETTINGS_JSON.encode()).hexdigest()
 
@@ -150,6 +151,11 @@ def commands(target=""):
 def result(name):
     """A result from the working folder."""
     return f"{RESULTS}/{name}"
+
+
+def results_of(names):
+    """Results that jobs make: all but the settings."""
+    return [result(name) for name in names if name != manifest.SETTINGS]
 
 
 def made_by(name):

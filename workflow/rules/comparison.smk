@@ -40,7 +40,6 @@ for notebook, makes in manifest.COMPARISON_NOTEBOOKS.items():
         input:
             COMPARISON_READS[notebook],
             DATA_FACTS,
-            settings=ancient(SETTINGS_FILE),
             notebook=f"notebooks/{notebook}.ipynb",
             code=REPLICATION,
         output:
@@ -64,9 +63,8 @@ for notebook, makes in manifest.COMPARISON_NOTEBOOKS.items():
 
 rule full_provenance:
     input:
-        [result(name) for name in manifest.report_files(SETTINGS) + manifest.comparison_files(SETTINGS)],
+        results_of(manifest.report_files(SETTINGS) + manifest.comparison_files(SETTINGS)),
         REPORT_TEXT,
-        settings=ancient(SETTINGS_FILE),
     output:
         f"{RESULTS}/report/full_provenance.json",
     log:
@@ -75,11 +73,12 @@ rule full_provenance:
     conda:
         f"../../{ENVIRONMENT}"
     params:
+        settings=SETTINGS_FILE,
         identity=SETTINGS_IDENTITY,
         command=commands("comparison"),
         results=results_folder,
     shell:
-        "spsn provenance --with-comparison --settings {input.settings} --results {params.results}"
+        "spsn provenance --with-comparison --settings {params.settings} --results {params.results}"
         " --command {params.command:q} --out {output} > {log} 2>&1"
 
 
@@ -99,7 +98,6 @@ rule full_report:
         "paper/golden.tex",
         "paper/comparison.tex",
         "paper/references.bib",
-        settings=ancient(SETTINGS_FILE),
         source="paper/report.tex",
         code=REPLICATION,
     output:
@@ -111,10 +109,11 @@ rule full_report:
     conda:
         f"../../{ENVIRONMENT}"
     params:
+        settings=SETTINGS_FILE,
         identity=SETTINGS_IDENTITY,
         results=results_folder,
     shell:
-        "spsn report --with-comparison --settings {input.settings} --results {params.results}"
+        "spsn report --with-comparison --settings {params.settings} --results {params.results}"
         " --source {input.source} --out {output.pdf} > {log} 2>&1"
 
 

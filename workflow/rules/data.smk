@@ -14,7 +14,7 @@ RASTERS = result(manifest.RASTERS)
 SOURCES = [] if GIVEN else [str(layout.source_file(SETTINGS, split)) for split in layout.SPLITS]
 
 
-rule settings:
+rule settings:  # for who names it: no other job waits for this one
     output:
         SETTINGS_FILE,
     log:
@@ -23,7 +23,7 @@ rule settings:
     conda:
         f"../../{ENVIRONMENT}"
     params:
-        config=untriggering(SETTINGS_JSON),  # changed settings are written by `onstart`
+        config=untriggering(SETTINGS_JSON),
     shell:
         "spsn settings --json {params.config:q} --out {output} > {log} 2>&1"
 
@@ -168,7 +168,6 @@ if WEIGHTS:
 
 rule describe:
     input:
-        settings=ancient(SETTINGS_FILE),
         code=sources.files(sources.DESCRIPTION),
         source=SOURCES,
         data=FILES.values(),
@@ -187,8 +186,9 @@ rule describe:
     resources:
         mem_mb=4000,
     params:
+        settings=SETTINGS_FILE,
         identity=SETTINGS_IDENTITY,
         source=("--source " + " ".join(SOURCES)) if SOURCES else "",
     shell:
-        "spsn describe --settings {input.settings} --train {input.train} --test {input.test} {params.source}"
+        "spsn describe --settings {params.settings} --train {input.train} --test {input.test} {params.source}"
         " --out {output.data} --out-samples {output.samples} --out-rasters {output.rasters} > {log} 2>&1"

@@ -49,7 +49,6 @@ rule collect:
 
 rule robustness:
     input:
-        settings=ancient(SETTINGS_FILE),
         test=str(layout.store_file(SETTINGS, "test", SETTINGS.experiments.accuracy.network.time_step)),
         runs=[str(path) for path in layout.robustness_runs(SETTINGS)],
         code=sources.files(sources.ROBUSTNESS),
@@ -68,10 +67,11 @@ rule robustness:
         mem_mb=8000,
         runtime=minutes(240),
     params:
+        settings=SETTINGS_FILE,
         identity=json.dumps(to_mapping(SETTINGS)["experiments"]["robustness"]),
         results=results_folder,
     shell:
-        "exec spsn robustness --settings {input.settings} --test {input.test} --results {params.results}"
+        "exec spsn robustness --settings {params.settings} --test {input.test} --results {params.results}"
         " --out-trials {output.trials} --out-test-set {output.test_set} > {log} 2>&1"
 
 
@@ -79,7 +79,6 @@ if GOLDEN:
 
     rule golden:
         input:
-            settings=ancient(SETTINGS_FILE),
             weights=WEIGHTS,
             test=str(layout.golden_store(SETTINGS)),
             code=sources.files(sources.GOLDEN),
@@ -98,17 +97,17 @@ if GOLDEN:
             mem_mb=8000,
             runtime=minutes(240),
         params:
+            settings=SETTINGS_FILE,
             identity=verbatim(
                 json.dumps([SETTINGS.golden.trials, SETTINGS.dataset_name, SETTINGS.is_part_of_shd])
             ),
         shell:
-            "exec spsn golden --settings {input.settings} --weights {input.weights} --test {input.test}"
+            "exec spsn golden --settings {params.settings} --weights {input.weights} --test {input.test}"
             " --out-passes {output.passes} --out-about {output.about} > {log} 2>&1"
 
 
 rule illustrate:
     input:
-        settings=ancient(SETTINGS_FILE),
         code=sources.files(sources.ILLUSTRATION),
     output:
         result(manifest.NEURONS),
@@ -120,9 +119,10 @@ rule illustrate:
     conda:
         f"../../{ENVIRONMENT}"
     params:
+        settings=SETTINGS_FILE,
         identity=json.dumps(to_mapping(SETTINGS)["network"]),
     shell:
-        "spsn illustrate --settings {input.settings} --out {output} > {log} 2>&1"
+        "spsn illustrate --settings {params.settings} --out {output} > {log} 2>&1"
 
 
 for notebook, makes in NOTEBOOKS.items():
@@ -133,7 +133,6 @@ for notebook, makes in NOTEBOOKS.items():
         input:
             READS[notebook],
             DATA_FACTS,
-            settings=ancient(SETTINGS_FILE),
             notebook=f"notebooks/{notebook}.ipynb",
             code=REPLICATION,
         output:

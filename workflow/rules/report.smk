@@ -5,9 +5,8 @@ REPORT_TEXT = [f"paper/{name}" for name in digests.TEXT]
 
 rule provenance:
     input:
-        [result(name) for name in manifest.report_files(SETTINGS)],
+        results_of(manifest.report_files(SETTINGS)),
         REPORT_TEXT,
-        settings=ancient(SETTINGS_FILE),
     output:
         f"{RESULTS}/provenance.json",
     log:
@@ -16,11 +15,12 @@ rule provenance:
     conda:
         f"../../{ENVIRONMENT}"
     params:
+        settings=SETTINGS_FILE,
         identity=SETTINGS_IDENTITY,
         command=commands(),
         results=results_folder,
     shell:
-        "spsn provenance --settings {input.settings} --results {params.results} --command {params.command:q}"
+        "spsn provenance --settings {params.settings} --results {params.results} --command {params.command:q}"
         " --out {output} > {log} 2>&1"
 
 
@@ -36,7 +36,6 @@ rule report:
         f"{RESULTS}/provenance.json",
         "paper/golden.tex",
         "paper/references.bib",
-        settings=ancient(SETTINGS_FILE),
         source="paper/report.tex",
         code=REPLICATION,
     output:
@@ -48,8 +47,9 @@ rule report:
     conda:
         f"../../{ENVIRONMENT}"
     params:
+        settings=SETTINGS_FILE,
         identity=SETTINGS_IDENTITY,
         results=results_folder,
     shell:
-        "spsn report --settings {input.settings} --results {params.results} --source {input.source} --out {output.pdf}"
+        "spsn report --settings {params.settings} --results {params.results} --source {input.source} --out {output.pdf}"
         " > {log} 2>&1"

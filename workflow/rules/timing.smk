@@ -9,7 +9,6 @@ comparison_settings = to_mapping(SETTINGS)["experiments"]["comparison"]
 
 rule time_epoch:
     input:
-        settings=ancient(SETTINGS_FILE),
         train=str(layout.store_file(SETTINGS, "train", accuracy_step)),
         code=sources.files(sources.TIMING),
     output:
@@ -24,6 +23,7 @@ rule time_epoch:
     resources:
         **timing_resources,
     params:
+        settings=SETTINGS_FILE,
         identity=json.dumps(
             [
                 timing_settings["epoch"],
@@ -34,12 +34,11 @@ rule time_epoch:
             ]
         ),
     shell:
-        "exec spsn time-epoch --settings {input.settings} --train {input.train} --out {output} > {log} 2>&1"
+        "exec spsn time-epoch --settings {params.settings} --train {input.train} --out {output} > {log} 2>&1"
 
 
 rule time_lengths:
     input:
-        settings=ancient(SETTINGS_FILE),
         code=sources.files(sources.TIMING),
     output:
         result(manifest.LENGTH),
@@ -53,16 +52,16 @@ rule time_lengths:
     resources:
         **timing_resources,
     params:
+        settings=SETTINGS_FILE,
         identity=json.dumps(
             [timing_settings["sequence_length"], to_mapping(SETTINGS)["network"], SETTINGS.execution.threads]
         ),
     shell:
-        "exec spsn time-lengths --settings {input.settings} --out {output} > {log} 2>&1"
+        "exec spsn time-lengths --settings {params.settings} --out {output} > {log} 2>&1"
 
 
 rule time_methods:
     input:
-        settings=ancient(SETTINGS_FILE),
         code=sources.files(sources.COMPARISON_TIMING),
     output:
         result(manifest.COSTS),
@@ -76,6 +75,7 @@ rule time_methods:
     resources:
         **timing_resources,
     params:
+        settings=SETTINGS_FILE,
         identity=json.dumps(
             [
                 *(comparison_settings[key] for key in ("timing", "network", "tau_final")),
@@ -83,4 +83,4 @@ rule time_methods:
             ]
         ),
     shell:
-        "exec spsn time-methods --settings {input.settings} --out {output} > {log} 2>&1"
+        "exec spsn time-methods --settings {params.settings} --out {output} > {log} 2>&1"

@@ -1,5 +1,5 @@
 # One job trains one block and declares one record (and the weights) per run. Checkpoints are no outputs: they survive a failed
-# job, and the next one goes on from them. `ancient`: only the parameters of the block itself retrain it.
+# job, and the next one goes on from them. Only the parameters of the block itself retrain it.
 
 for block in grid.blocks(SETTINGS) + grid.comparison_blocks(SETTINGS):
 
@@ -7,7 +7,6 @@ for block in grid.blocks(SETTINGS) + grid.comparison_blocks(SETTINGS):
         name:
             f"train_{block.job}"
         input:
-            settings=ancient(SETTINGS_FILE),
             train=str(layout.store_file(SETTINGS, "train", block.network.time_step)),
             test=str(layout.store_file(SETTINGS, "test", block.network.time_step)),
             code=sources.files(sources.TRAINING),
@@ -27,10 +26,11 @@ for block in grid.blocks(SETTINGS) + grid.comparison_blocks(SETTINGS):
             mem_mb=8000,
             runtime=minutes(720),
         params:
+            settings=SETTINGS_FILE,
             block=block.name,
             seeds=f"{block.seeds[0]}-{block.seeds[-1]}",
             identity=verbatim(block_identity(block)),
             results=results_folder,
         shell:
-            "exec spsn train --settings {input.settings} --block {params.block} --seeds {params.seeds}"
+            "exec spsn train --settings {params.settings} --block {params.block} --seeds {params.seeds}"
             " --train {input.train} --test {input.test} --results {params.results} > {log} 2>&1"
