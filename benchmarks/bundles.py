@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from spsn.errors import RecordError
-from spsn.files import whole_file
+from spsn.files import parse_object, whole_file
 
 INDEX = "index.json"
 _FOLDER = r"[A-Za-z0-9][\w.-]*"
@@ -93,7 +93,7 @@ def unpack(path: Path, results: Path) -> dict[str, Any]:
     try:
         with tarfile.open(path, "r:gz") as tar:
             contents = {member.name: _content(path, tar, member) for member in tar}
-        index = json.loads(contents.pop(INDEX))
+        index = parse_object(contents.pop(INDEX).decode())
         complete = set(index["files"]) == set(contents) and {"sources", "runs"} <= set(index)
     except (OSError, EOFError, zlib.error, tarfile.TarError, KeyError, TypeError, ValueError) as error:
         raise RecordError(f"{path}: no whole bundle ({error}); carry it over again") from error

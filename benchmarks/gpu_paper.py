@@ -17,7 +17,6 @@ Only records that were made by the same sources, data and settings count as done
 """
 
 import argparse
-import json
 import logging
 import os
 import time
@@ -30,7 +29,7 @@ from benchmarks.paper_state import State, carry_out
 from spsn import sources
 from spsn.commands import merged
 from spsn.errors import RecordError, SpsnError
-from spsn.files import write_json
+from spsn.files import parse_object, write_json
 from spsn.settings import Settings, from_mapping, to_mapping
 from spsn.timing.benchmark import command, digits, positive, run, table
 
@@ -102,7 +101,7 @@ def _check_sources(results: Path) -> None:
 def _packed(index: Path) -> dict[str, dict[str, Any]]:
     """What an earlier call into the same folder has packed: its index's entries by the runs' names."""
     try:
-        entries = json.loads(index.read_text(encoding="utf-8"))["runs"]
+        entries = parse_object(index.read_text(encoding="utf-8"))["runs"]
         return {entry["run"]: entry for entry in entries}
     except FileNotFoundError:
         return {}

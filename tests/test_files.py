@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support import lacking
 
 from spsn.errors import DataError, SpsnError
 from spsn.files import check_regular, check_size, digest, read_text, require_file, whole_file, write_text
@@ -142,7 +143,7 @@ def test_a_disk_that_is_really_full(tmp_path, writers):
     if subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True
     ).returncode:
-        pytest.skip("no file system can be mounted here")
+        lacking("no file system can be mounted here")
     try:
         for write in writers:
             with pytest.raises(SpsnError, match=r"disk/a: cannot be written \(No space left on device\)"):

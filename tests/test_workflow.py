@@ -118,7 +118,7 @@ def test_the_papers_dry_run_counts_330_run_records(fresh):
     found = jobs(text)
     assert found["all"] == 1 and found["report"] == 1 and found["fetch"] == 2
     assert sum(name.startswith("train_") for name in found) == 33
-    assert "settings" not in found  # a job that others wait for would hide, while unfinished, that they have to run
+    assert "settings" not in found  # unfinished, it would hide that the jobs after it have to run
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support import ROOT, environment
+from support import ROOT, environment, lacking
 from web import Server
 
 from spsn import locks, progress
@@ -669,7 +669,7 @@ def mounted(folder: Path, options: str):
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a file system")
+        lacking("needs the right to mount a file system")
     try:
         yield folder
     finally:
