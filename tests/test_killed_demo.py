@@ -19,6 +19,15 @@ def tool():
     return module
 
 
+def test_the_document_says_what_the_record_holds():
+    record = json.loads((ROOT / "benchmarks/records/cpu-killed-demo.json").read_text())
+    text = (ROOT / "docs/faults.md").read_text()
+    assert record["different"] == [] and len(record["kills"]) >= 5
+    assert f"Commit {record['git_commit'][:7]}, killed {len(record['kills'])} times" in text
+    for kind, count in record["same"].items():
+        assert f"| {kind} | {count} |" in text
+
+
 @needs_tex
 def test_a_changed_run_damaged_weights_and_a_torn_picture_are_found(tmp_path):
     settings = crafted.plan("demo")
