@@ -25,11 +25,6 @@ if not torch.cuda.is_available():
 LONGEST = ("test_readme.py", "test_workflow.py", "test_data_workflow.py", "faults")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: many tests wait for what they started."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not set(LONGEST) & set(item.path.parts))
 

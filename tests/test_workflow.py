@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import crafted_folder
@@ -197,6 +199,38 @@ def test_its_results_verify_but_for_what_was_changed(finished, tmp_path):
     done = run_python(finished, "spsn.cli", "verify", str(folder))
     assert done.returncode == 1 and "not compared" not in done.stdout, done.stdout
     assert [line.partition(":")[0] for line in done.stdout.splitlines()[:-1]] == changed, done.stdout
+
+
+def test_what_a_killed_demo_is_held_against_misses_nothing(finished, tmp_path):
+    """A changed run, damaged weights and a torn picture are found; everything else is the same."""
+    killed = tmp_path / "results/tiny"
+    crafted_folder.copy(finished / "results/tiny", killed)
+    shutil.copytree(finished / "paper", tmp_path / "paper")
+    run, weights, picture = (
+        "runs/accuracy/lif/basic/seed0.json",
+        "runs/accuracy/spsn-sb/basic/seed0.safetensors",
+        "figures/figure4.png",
+    )
+    record = json.loads((killed / run).read_text())
+    record["result"]["train_loss"][0] += 1
+    (killed / run).write_text(json.dumps(record))
+    content = bytearray((killed / weights).read_bytes())
+    content[-1] ^= 1
+    (killed / weights).write_bytes(content)
+    (killed / picture).write_bytes((killed / picture).read_bytes()[:1000])
+    found = killed_demo().compare(finished, tmp_path)
+    assert {line.partition(":")[0] for line in found.different} == {run, weights, picture}
+    runs = len(all_records(load(killed / "settings.json")))
+    assert found.same["runs"] == found.same["weights"] == runs - 1
+    assert all(found.same.values()) and len(found.same) == 5
+
+
+def killed_demo():
+    """tools/killed_demo.py as a module."""
+    spec = spec_from_file_location("killed_demo", ROOT / "tools/killed_demo.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_its_provenance_says_when_the_jobs_ran(finished):

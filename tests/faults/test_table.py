@@ -1,6 +1,7 @@
 """docs/faults.md and these tests tell of the same faults."""
 
 import ast
+import json
 import re
 from collections import Counter
 
@@ -40,3 +41,12 @@ def test_the_counts_are_those_of_the_tests():
 def test_every_fault_says_what_is_promised_and_what_was_seen():
     for name, text in injected().items():
         assert text.startswith("Promised: ") and " Seen: " in " ".join(text.split()), name
+
+
+def test_the_killed_demo_is_told_as_its_record_has_it():
+    record = json.loads((ROOT / "benchmarks/records/cpu-killed-demo.json").read_text())
+    text = (ROOT / "docs/faults.md").read_text()
+    assert record["different"] == [] and len(record["kills"]) >= 5
+    assert f"Commit {record['git_commit'][:7]}, killed {len(record['kills'])} times" in text
+    for kind, count in record["same"].items():
+        assert f"| {kind} | {count} |" in text
