@@ -15,11 +15,12 @@ import shutil
 import sys
 from collections import namedtuple
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
 from spsn import calls, grid, layout, manifest, sources
 from spsn.data import fsdd, listings
-from spsn.errors import SettingsError
+from spsn.errors import SettingsError, SpsnError
 from spsn.methods import TRAITS
 from spsn.replication import digests
 from spsn.settings import DatasetAudio, DatasetFiles, from_mapping, renew, to_mapping
@@ -98,9 +99,12 @@ localrules:
 
 
 onstart:
-    renew(SETTINGS, SETTINGS_FILE)
-    if not workflow.local_exec:
-        calls.remember(options_of_call(), SENT)
+    try:
+        renew(SETTINGS, SETTINGS_FILE)
+        if not workflow.local_exec:
+            calls.remember(options_of_call(), SENT)
+    except SpsnError as error:
+        raise WorkflowError(error) from None
 
 
 onsuccess:

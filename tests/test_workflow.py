@@ -152,6 +152,17 @@ def test_a_wrong_key_is_refused_before_anything_runs(fresh):
     assert "Traceback" not in done.stdout
 
 
+def test_settings_that_cannot_be_written_are_named_and_leave_no_lock(tmp_path):
+    make_project(tmp_path)
+    (tmp_path / "results/tiny/settings.json").mkdir(parents=True)
+    for _ in range(2):
+        done = snakemake(tmp_path, "data")
+        assert done.returncode != 0 and "Traceback" not in done.stdout
+        assert "SpsnError: results/tiny/settings.json: cannot be written (" in done.stdout, done.stdout
+    (tmp_path / "results/tiny/settings.json").rmdir()
+    assert snakemake(tmp_path, "data").returncode == 0
+
+
 def test_files_in_the_folder_of_the_workflows_own_copies_are_not_cleared_away(fresh):
     done = run_python(fresh, "snakemake", "-n", "--config", "data_dir=results/data/shd")
     assert done.returncode != 0 and "another folder" in done.stdout and "Traceback" not in done.stdout
