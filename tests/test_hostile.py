@@ -344,6 +344,14 @@ def test_a_redirect_whose_host_is_read_in_two_ways(server, tmp_path):
     assert server.asked == ["/a"] and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["cpu-fuzz.json", "cpu-fuzz-more.json"])
+def test_the_fuzzing_is_told_as_its_record_has_it(name):
+    text = (ROOT / "docs" / "hostile-input.md").read_text()
+    for count in json.loads((ROOT / "benchmarks" / "records" / name).read_text())["readers"]:
+        assert count["minutes"] >= 10 and count["sound"] and not count["findings"]
+        assert f"| {count['reader']} | {count['executions']:,} |" in text
+
+
 def test_what_the_document_names_is_there():
     """Every test of the table, and every limit in capitals."""
     text = (ROOT / "docs" / "hostile-input.md").read_text()
