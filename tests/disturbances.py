@@ -215,12 +215,12 @@ def children(pid: int, command: str = "") -> list[int]:
     """Processes that a process started, of those whose command line has `command` in it."""
     found = Path(f"/proc/{pid}/task").glob("*/children")
     started = [int(number) for path in found for number in os.fsdecode(path.read_bytes()).split()]
-    return [child for child in started if not command or command in command_line(child)]
+    return [child for child in started if not command or command in " ".join(command_line(child))]
 
 
-def command_line(pid: int) -> str:
-    """What a process was started with; nothing where it has ended."""
+def command_line(pid: int) -> list[str]:
+    """The words that a process was started with; none where it has ended."""
     try:
-        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).replace("\0", " ")
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")
     except OSError:
-        return ""
+        return []

@@ -24,7 +24,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from disturbances import processes_in, tensors_of, wait_until
+from disturbances import command_line, processes_in, tensors_of, wait_until
 from support import environment
 
 from spsn import manifest
@@ -39,7 +39,7 @@ from spsn.verification.recompute import Place, steps
 from spsn.verification.verify import verify
 
 ROOT = Path(__file__).resolve().parent.parent
-TIMES = ("timing/epoch.csv", "timing/sequence_length.csv")
+TIMES = (manifest.EPOCH, manifest.LENGTH)
 SECONDS = "seconds.txt"  # how long the undisturbed run took
 PATIENCE = 60.0  # seconds in which every process of a killed workflow must have ended
 
@@ -119,10 +119,7 @@ def jobs_of(folder: Path) -> list[str]:
     """The commands of spsn that work in a folder, with the block or notebook that they are about."""
     found = set()
     for process in processes_in(folder):
-        try:
-            words = (process / "cmdline").read_bytes().decode().split("\0")
-        except OSError:
-            continue
+        words = command_line(int(process.name))
         own = next((place for place, word in enumerate(words) if Path(word).name == "spsn"), None)
         if own is not None and "python" in Path(words[0]).name:
             about = words[words.index("--block") + 1] if "--block" in words else words[own + 2]

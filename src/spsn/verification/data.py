@@ -11,10 +11,10 @@ from typing import Any
 
 from spsn.errors import RecordError
 from spsn.layout import SPLITS
+from spsn.manifest import DATA as FACTS
+from spsn.manifest import SAMPLES
 from spsn.verification.findings import Findings
 from spsn.verification.folder import ResultsFolder
-
-FACTS, SAMPLES = "data.json", "data/samples.csv"
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def verify(results: str | Path, paper: str | Path) -> Findings:
 
 def _settings(folder: ResultsFolder, about: Mapping[Edition, dict], findings: Findings) -> Settings | None:
     """The settings that everything else rests on; None, and nothing else is compared, where they differ."""
-    name = "settings.json"
+    name = manifest.SETTINGS
     try:
         settings = from_mapping(folder.json(name))
         if (runs := _how_many_runs(settings)) > MOST_RUNS:
