@@ -10,10 +10,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from spsn import manifest
 from spsn.errors import RecordError, SpsnError
 from spsn.files import whole_file
 from spsn.replication.figures.source import make_command
@@ -24,15 +25,17 @@ DEBIAN_PACKAGES = (
     "texlive-latex-recommended",
     "texlive-fonts-recommended",
 )
-PARTS = (
-    *(f"figures/figure{name}.pdf" for name in ("_data", *range(1, 7))),
-    *(f"tables/{name}.tex" for name in ("claims", "table_data", "table1", "table2")),
-)
-COMPARISON_PARTS = (
-    *(f"figures/comparison_{name}.pdf" for name in ("accuracy", "cost", "controls")),
-    "tables/comparison.tex",
-)
-OPTIONAL = ("tables/table_golden.tex",)  # only where the authors' own networks were tried
+
+
+def _parts(makes: Mapping[str, str]) -> tuple[str, ...]:
+    """Of what notebooks make, the files that report.tex takes."""
+    files = (path for name in makes.values() for path in manifest.made(name))
+    return tuple(path for path in files if path.endswith((".pdf", ".tex")))
+
+
+PARTS = _parts(manifest.NOTEBOOKS)
+COMPARISON_PARTS = _parts(manifest.COMPARISON_NOTEBOOKS)
+OPTIONAL = _parts(manifest.GOLDEN_NOTEBOOKS)  # only where the authors' own networks were tried
 BESIDE = ("golden.tex", "references.bib")  # what report.tex has beside it
 _LATEXMK = ("latexmk", "-norc", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-file-line-error")
 _TECTONIC = ("tectonic", "--keep-logs", "--chatter", "minimal")
