@@ -26,13 +26,15 @@ ClusterName=local
 SlurmctldHost=localhost
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
 CryptoType=crypto/munge
 ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 ReturnToService=2
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
@@ -50,8 +52,11 @@ SlurmdLogFile={folder}/slurmd.log
 SlurmctldPort={ports[0]}
 SlurmdPort={ports[1]}
 NodeName=localhost CPUs={cores} RealMemory=100000 State=UNKNOWN Gres=gpu:2
-PartitionName=main Nodes=localhost Default=YES MaxTime=INFINITE State=UP
-PartitionName=gpus Nodes=localhost MaxTime=INFINITE State=UP
+PartitionName=main Nodes=localhost Default=YES MaxTime=INFINITE State=UP PreemptMode=OFF
+PartitionName=gpus Nodes=localhost MaxTime=INFINITE State=UP PreemptMode=OFF
+PartitionName=requeued Nodes=localhost MaxTime=INFINITE State=UP PreemptMode=REQUEUE
+PartitionName=cancelled Nodes=localhost MaxTime=INFINITE State=UP PreemptMode=CANCEL
+PartitionName=urgent Nodes=localhost MaxTime=INFINITE State=UP PriorityTier=2
 """
 GRES_CONF = """
 NodeName=localhost Name=gpu File=/dev/null

@@ -1,8 +1,9 @@
-"""The workflow through a real Slurm: what scancel ends, and what a time limit ends, the next job takes up,
+"""The workflow through a real Slurm: what scancel, a time limit or an urgent job ends, the next job takes up,
 and the records are those of a workflow that nobody disturbed.
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,16 +14,24 @@ import pytest
 import yaml
 from support import environment, make_project, snakemake
 
+from spsn.preemption import requeue
 from spsn.records import read_record
 
 pytestmark = pytest.mark.slurm
 
 EPOCHS = 100
-# The blocks whose jobs are ended, how, and what Slurm then says of the job.
+# The blocks whose jobs are ended: in which partition, how, and what Slurm says of the job afterwards. Two are
+# preempted, and end under their own numbers: one is requeued by Slurm, the other cancelled and put back.
+URGENT = ("sbatch", "-Q", "--partition=urgent", "--gpus=2", "--time=1", "--output=/dev/null", "--wrap=true")
+TIME_LIMIT = ("scontrol", "update", "JobId={job}", "EndTime=now+1seconds")
+PUT_BACK = "regularization/spsn-sb/regularized-0.40"
 ENDED = {
-    "accuracy/lif/augmented": (("scancel", "{job}"), "CANCELLED"),
-    "accuracy/spsn-sb/augmented": (("scontrol", "update", "JobId={job}", "EndTime=now+1seconds"), "TIMEOUT"),
+    "accuracy/lif/augmented": ("gpus", ("scancel", "{job}"), "JobState=CANCELLED .* Restarts=0 "),
+    "accuracy/spsn-sb/augmented": ("gpus", TIME_LIMIT, "JobState=TIMEOUT .* Restarts=0 "),
+    "loss_mode/lif/loss-mean": ("requeued", URGENT, "JobState=COMPLETED .* Restarts=[1-9] "),
+    PUT_BACK: ("cancelled", URGENT, "JobState=COMPLETED .* Restarts=[1-9] "),
 }
+RESUBMITTED = 2  # by Snakemake
 # What a cluster of one machine needs otherwise than the profile says: no accounting, and no patience.
 HERE = (
     "--workflow-profile=profiles/slurm",
@@ -49,8 +58,14 @@ def project(folder: Path) -> Path:
         "seeds": 2,
         "training": {"epochs": EPOCHS},
     }
-    config["experiments"]["loss_mode"] |= {"modes": ["mean"]}
+    config["experiments"]["loss_mode"] |= {"modes": ["mean"], "training": {"epochs": EPOCHS}}
+    config["experiments"]["regularization"]["training"] = {"epochs": EPOCHS}
     path.write_text(yaml.safe_dump(config))
+    profile = folder / "profiles/slurm/config.yaml"
+    options = yaml.safe_load(profile.read_text())
+    for block, (partition, *_) in ENDED.items():
+        options["set-resources"][f"train_{block.replace('/', '_')}_0-1"] = {"slurm_partition": partition}
+    profile.write_text(yaml.safe_dump(options))
     (folder / "partitions.yaml").write_text(yaml.safe_dump(PARTITIONS))
     return folder
 
@@ -96,16 +111,19 @@ def end_jobs(slurm, workflow: subprocess.Popen, folder: Path) -> dict[str, str]:
     """
     jobs, kept, end = {}, set(), time.monotonic() + PATIENCE
     while kept != set(ENDED):
-        assert workflow.poll() is None and time.monotonic() < end, f"only {kept} kept a checkpoint"
+        assert workflow.poll() is None and time.monotonic() < end, f"of {jobs} only {kept} kept a checkpoint"
         kept |= {block for block in jobs if checkpoints(folder, block)}
         for block in set(ENDED) - set(jobs):
             if process := trainer(folder, block):
                 os.kill(process, signal.SIGSTOP)
                 assert not checkpoints(folder, block)
+                partition, command, _ = ENDED[block]
                 found = variables(process)
-                assert found["CUDA_VISIBLE_DEVICES"] in {"0", "1"} and found["SLURM_JOB_PARTITION"] == "gpus"
+                assert (
+                    found["CUDA_VISIBLE_DEVICES"] in {"0", "1"} and found["SLURM_JOB_PARTITION"] == partition
+                )
                 jobs[block] = found["SLURM_JOB_ID"]
-                said = slurm.run(*(word.format(job=jobs[block]) for word in ENDED[block][0]))
+                said = slurm.run(*(word.format(job=jobs[block]) for word in command))
                 assert not said, said
         time.sleep(0.1)
     return jobs
@@ -131,9 +149,11 @@ def test_jobs_that_slurm_ends_are_taken_up_and_change_no_record(slurm, tmp_path)
         workflow.wait()
         said = (tmp_path / "output").read_text()
     assert status == 0, said[-5000:]
-    for block, (_, state) in ENDED.items():
-        assert f"JobState={state}" in slurm.run("scontrol", "show", "job", jobs[block])
-    assert said.count("Trying to restart job") == len(ENDED) == said.count("runtime=1440")
+    for block, (*_, states) in ENDED.items():
+        shown = slurm.run("scontrol", "show", "job", jobs[block])
+        assert re.search(states, shown, re.DOTALL), shown
+    assert f"Slurm cancelled job {jobs[PUT_BACK]} for another one" in said
+    assert said.count("Trying to restart job") == RESUBMITTED == said.count("runtime=1440")
     assert outcomes(cluster) == outcomes(quiet) and len(outcomes(quiet)) == 8
     assert not list(cluster.glob("results/tiny/checkpoints/**/*.epoch*"))
 
@@ -144,3 +164,8 @@ def test_jobs_that_slurm_ends_are_taken_up_and_change_no_record(slurm, tmp_path)
     assert "OverSubscribe=NO" in slurm.run("scontrol", "show", "job", sent["rule_time_epoch"])
     assert (cluster / TARGETS[-1]).is_file()
     assert "Nothing to be done" in snakemake(cluster, "--dry-run", *TARGETS).stdout
+
+
+def test_a_job_that_slurm_does_not_take_back_is_told_of(slurm, capfd):
+    assert not requeue("4000000")
+    assert "job 4000000 for another one and does not take it back (Invalid job id" in capfd.readouterr().err
