@@ -75,10 +75,16 @@ def _fill_words(out, k0, k1, c2, c3):
                 out[b, first + j] = block[j]
 
 
-def _key(seed: int, purpose: Purpose, layer: int) -> tuple[int, int]:
+def checked_seed(seed: int) -> int:
+    """The seed itself. Raises ValueError for one that is no word of 32 bits."""
     if not 0 <= seed < 2**32:
         raise ValueError(f"a seed must lie in 0 ... 2^32 - 1, not {seed}")
-    return seed, int(purpose) + 256 * layer
+    return seed
+
+
+def key(seed: int, purpose: int, layer: int) -> tuple[int, int]:
+    """k0 and k1 of a draw's address. Raises ValueError for a seed that is no word of 32 bits."""
+    return checked_seed(seed), int(purpose) + 256 * layer
 
 
 def words(
@@ -86,7 +92,7 @@ def words(
 ) -> np.ndarray:
     """`count` random words, uint32 (count,): elements 0 ... count-1 at index 0."""
     out = np.empty((1, 1, count), np.uint32)
-    _fill_words(out, *_key(seed, purpose, layer), step, epoch)
+    _fill_words(out, *key(seed, purpose, layer), step, epoch)
     return out[0, 0]
 
 
@@ -95,7 +101,7 @@ def uniforms(
 ) -> np.ndarray:
     """Uniforms in (0, 1), float32 (B, T, N); entry (b, t, n) is element b * N + n at index t."""
     out = np.empty(shape, np.uint32)
-    _fill_words(out, *_key(seed, purpose, layer), step, epoch)
+    _fill_words(out, *key(seed, purpose, layer), step, epoch)
     return to_uniform(out)
 
 
@@ -124,7 +130,7 @@ def uniforms_torch(
 ) -> torch.Tensor:
     """The same bits as `uniforms`, (B, T, N) float32, by integer torch operations on any device (slow)."""
     samples, indices, per_sample = shape
-    k0, k1 = _key(seed, purpose, layer)
+    k0, k1 = key(seed, purpose, layer)
     blocks = (indices + 3) // 4
     element = torch.arange(samples * per_sample, device=device).view(samples, 1, per_sample)
     index = torch.arange(blocks, device=device).view(1, blocks, 1)

@@ -124,3 +124,9 @@ def test_other_types_than_float32_are_refused(dtype):
     for operation in (lambda: integrate(x, 0.9, 0.9), lambda: fused("lif", x), lambda: fused("spsn-sb", x)):
         with pytest.raises(ValueError, match="float32"):
             operation()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_is_no_word_is_refused(seed):
+    with pytest.raises(ValueError, match="a seed must lie"):
+        bernoulli_spikes(torch.zeros(2, 2), ALPHA, BETA, NoiseAddress((seed,)))

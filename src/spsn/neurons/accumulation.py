@@ -41,7 +41,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from spsn.methods import Surrogate
-from spsn.neurons.exodus import simulate
+from spsn.neurons.exodus import fused_forms, simulate
 from spsn.neurons.integrator import chunks
 from spsn.neurons.surrogate import surrogate_slope
 
@@ -133,7 +133,7 @@ def ottt_spikes(
 ) -> Tensor:
     """Spikes (S, B, T, N) of the pre-activation x, with dx[t] = sg(u[t] - V) ds[t]: nothing through time."""
     if fused:
-        return _kernels(x).soft_reset_lif(x, decay, threshold, "instant", surrogate)
+        return fused_forms(x).soft_reset_lif(x, decay, threshold, "instant", surrogate)
     return _Instant.apply(x, decay, threshold, surrogate)
 
 
@@ -169,7 +169,7 @@ def saf_accumulate(
 ) -> Tensor:
     """Accumulations a (S, B, T, N) of the drive U, with dU[t] = sg(u[t] - V) da[t]."""
     if fused:
-        return _kernels(drive).accumulate(drive, decay, threshold, surrogate)
+        return fused_forms(drive).accumulate(drive, decay, threshold, surrogate)
     return _Accumulate.apply(drive, decay, threshold, surrogate)
 
 
@@ -244,12 +244,3 @@ class _Clipped(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient: Tensor):
         return gradient * ctx.saved_tensors[0] * ctx.slope, None, None
-
-
-def _kernels(x: Tensor):
-    """The fused forms where x lives."""
-    if x.device.type == "cuda":
-        from spsn.kernels.gpu import soft_reset
-    else:
-        from spsn.kernels.cpu import soft_reset
-    return soft_reset

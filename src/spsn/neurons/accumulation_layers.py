@@ -28,15 +28,24 @@ from spsn.neurons.integrator import decay
 
 
 class _Layer(nn.Module):
-    """Weights, biases and the constants of the neuron."""
+    """Weights, biases and the constants of the neuron; the surrogate is that of its spikes' gradient."""
 
-    def __init__(self, inputs: int, neurons: int, tau_mem: float, time_step: float, threshold: float) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        neurons: int,
+        tau_mem: float = 0.02,
+        time_step: float = 0.001,
+        threshold: float = 1.0,
+        surrogate: Surrogate = "exponential",
+    ) -> None:
         super().__init__()
         bound = (3.0 / inputs) ** 0.5
         self.weight = nn.Parameter(torch.empty(neurons, inputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(neurons))
         self.decay = decay(tau_mem, time_step)
         self.threshold = threshold
+        self.surrogate: Surrogate = surrogate
 
     @property
     def stacked(self) -> tuple[Tensor, Tensor]:
@@ -61,8 +70,7 @@ class OTTTLayer(_Layer):
         surrogate: Surrogate = "exponential",
         traced: bool = True,
     ) -> None:
-        super().__init__(inputs, neurons, tau_mem, time_step, threshold)
-        self.surrogate: Surrogate = surrogate
+        super().__init__(inputs, neurons, tau_mem, time_step, threshold, surrogate)
         self.traced = traced
 
     def forward(self, s: Tensor) -> Tensor:
@@ -76,18 +84,6 @@ class SAFLayer(_Layer):
 
     `trace(s, layer.decay)` makes accumulations of spikes, `spikes_of(a, layer.decay)` spikes of these.
     """
-
-    def __init__(
-        self,
-        inputs: int,
-        neurons: int,
-        tau_mem: float = 0.02,
-        time_step: float = 0.001,
-        threshold: float = 1.0,
-        surrogate: Surrogate = "exponential",
-    ) -> None:
-        super().__init__(inputs, neurons, tau_mem, time_step, threshold)
-        self.surrogate: Surrogate = surrogate
 
     def forward(self, a: Tensor) -> Tensor:
         """Accumulations of the layer, of those of its input (B, T, in)."""

@@ -27,6 +27,7 @@ Shapes: x, u, s (..., T, N).
 """
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Literal, get_args
 
 import torch
@@ -192,11 +193,16 @@ class _ClosedForm(torch.autograd.Function):
 def _fused(x: Tensor, decay: float, threshold: float, gradient: Gradient, surrogate: Surrogate) -> Tensor:
     if gradient not in ("exodus", "slayer"):
         raise ValueError(f"there is no fused form of the gradient {gradient!r}: take 'exodus' or 'slayer'")
+    return fused_forms(x).soft_reset_lif(x, decay, threshold, gradient, surrogate)
+
+
+def fused_forms(x: Tensor) -> ModuleType:
+    """The module of the neuron's fused forms where x lives, on a GPU or on a CPU."""
     if x.device.type == "cuda":
         from spsn.kernels.gpu import soft_reset
     else:
         from spsn.kernels.cpu import soft_reset
-    return soft_reset.soft_reset_lif(x, decay, threshold, gradient, surrogate)
+    return soft_reset
 
 
 def _check(threshold: float, gradient: str, surrogate: str, method: str) -> None:

@@ -89,10 +89,10 @@ import json, os, re, subprocess, sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
-from spsn.kernels.gpu import lif, neurons, streams
+from spsn.kernels.gpu import lif, neurons, soft_reset, streams
 
 PTXAS = os.path.join(os.path.dirname(triton.__file__), "backends", "nvidia", "bin", "ptxas")
-floats = "a b gain cross alpha beta threshold".split()
+floats = "a b gain cross alpha beta threshold decay inverse lost unit".split()
 whole = "x_sample g_sample T chunks length reach seed key step epoch".split()
 
 def spilled(name, kernel, warps, **fixed):
@@ -120,12 +120,14 @@ print(json.dumps([
       for kind in (0, 1)),
     spilled("lif", lif.lif_forward, 1, KIND=2, ROWS=8, N=128, BLOCK=32),
     spilled("lif by the paper, back", lif.lif_backward, 1, KIND=3, ROWS=8, **back),
+    spilled("soft reset", soft_reset._forward, 1, SURROGATE=1, ACCUMULATES=False, ROWS=8, N=128, BLOCK=32),
+    spilled("soft reset, back", soft_reset._backward, 1, ROWS=8, **back),
 ]))
 """
 
 
 def test_the_kernels_compile_for_a_card_and_spill_nothing(tmp_path):
-    """LIF with fewer rows at once than it has on a card, which take a compiler long."""
+    """Neurons with a reset have fewer rows at once here than on a card: these take a compiler long."""
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", COMPILE]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)

@@ -1,13 +1,11 @@
-"""Neurons as torch operations on tensors: filter and spike in one pass over memory, forward and back.
+"""Neurons as torch operations on a CPU: filter and spike in one pass over memory, forward and back.
 
-The forms of `spsn.neurons` that stand on their own, without a network around them; the same equations, the
-same noise bits. Each takes float32 tensors (..., T, N) on a CPU and is differentiable once. Samples, and
-where these are few also the neurons of one, are spread over the kernels' threads (`spsn.threads`).
+The functions of `spsn.kernels.neurons` for tensors (..., T, N) on a CPU. Samples, and where these are few
+also the neurons of one, are spread over the kernels' threads (`spsn.threads`).
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,44 +15,18 @@ from torch.autograd.function import once_differentiable
 from spsn import threads
 from spsn.compiled import jit
 from spsn.kernels.cpu.adjoint import neuron_adjoint
-from spsn.kernels.cpu.buffers import kind_of
 from spsn.kernels.cpu.engine import NoiseAddress
-from spsn.kernels.cpu.fire import SPSN_GS, SPSN_SB, Neuron, fire, spread
+from spsn.kernels.cpu.fire import Neuron, fire, spread
 from spsn.kernels.cpu.philox import Address
 from spsn.kernels.cpu.products import TILE
 from spsn.kernels.cpu.recycling import recycled
 from spsn.kernels.cpu.simd import LANES
 from spsn.kernels.cpu.streams import filter_columns
+from spsn.kernels.neurons import FusedNeurons, samples_of
+from spsn.noise import checked_seed
 
+SILENT = NoiseAddress((0,))  # of neurons that draw nothing
 SHARES = 4  # of the samples, for each thread: few calls, and nobody waits long for the last one
-
-
-def integrate(x: Tensor, alpha: float, beta: float) -> Tensor:
-    """Membrane potential of a leaky integrator, u = h * x (`spsn.neurons.integrator`)."""
-    return applied(_Integrate, x, Neuron(-1, alpha, beta, 0.0))
-
-
-def bernoulli_spikes(x: Tensor, alpha: float, beta: float, address: NoiseAddress, layer: int = 0) -> Tensor:
-    """SPSN-SB: spikes (0 or 1) of the pre-activation x. The noise is that of the first seed of `address`:
-    element b N + n for sample b, counted through all leading dimensions, and neuron n.
-    """
-    return applied(_Fire, x, Neuron(SPSN_SB, alpha, beta, 0.0), address, layer)
-
-
-def gumbel_spikes(x: Tensor, alpha: float, beta: float, address: NoiseAddress, layer: int = 0) -> Tensor:
-    """SPSN-GS at temperature 1; see `bernoulli_spikes`."""
-    return applied(_Fire, x, Neuron(SPSN_GS, alpha, beta, 0.0), address, layer)
-
-
-def lif(
-    x: Tensor,
-    alpha: float,
-    beta: float,
-    threshold: float = 1.0,
-    reset: Literal["code", "paper"] = "code",
-) -> Tensor:
-    """LIF: spikes (0 or 1) of the pre-activation x (`spsn.neurons.lif`)."""
-    return applied(_Fire, x, Neuron(kind_of("lif", reset), alpha, beta, threshold), NoiseAddress((0,)), 0)
 
 
 def applied(operation: type[torch.autograd.Function], x: Tensor, *constants) -> Tensor:
@@ -62,14 +34,7 @@ def applied(operation: type[torch.autograd.Function], x: Tensor, *constants) -> 
 
     Raises ValueError for what the kernels cannot take.
     """
-    if x.dim() < 2 or x.numel() == 0:
-        raise ValueError(
-            f"the fused neurons take tensors (..., T, N) that are not empty, not {tuple(x.shape)}"
-        )
-    if x.dtype != torch.float32 or x.device.type != "cpu":
-        raise ValueError(f"the fused neurons take float32 on a CPU, not {x.dtype} on {x.device}")
-    steps, neurons = x.shape[-2:]
-    whole = x.reshape(-1, steps, neurons)
+    whole, neurons = samples_of(x, "CPU", x.device.type == "cpu"), x.shape[-1]
     missing = -neurons % LANES
     if missing:
         whole = torch.nn.functional.pad(whole, (0, missing))
@@ -99,9 +64,7 @@ class _Integrate(torch.autograd.Function):
 class _Fire(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, neurons: int, neuron: Neuron, noise: NoiseAddress, layer: int) -> Tensor:
-        if not 0 <= noise.seeds[0] < 2**32:
-            raise ValueError(f"a seed must lie in 0 ... 2^32 - 1, not {noise.seeds[0]}")
-        address = Address(noise.seeds[0], int(noise.purpose), noise.step, noise.epoch)
+        address = Address(checked_seed(noise.seeds[0]), int(noise.purpose), noise.step, noise.epoch)
         spikes, slopes = recycled(*x.shape), recycled(*x.shape)
         arrays = x.numpy(), spikes.numpy(), slopes.numpy()
         spread_out(x, partial(_fire, neuron, address, layer, neurons, *arrays))
@@ -117,6 +80,15 @@ class _Fire(torch.autograd.Function):
         arrays = gradient.contiguous().numpy(), slopes.numpy(), dx.numpy()
         spread_out(dx, partial(_fire_back, ctx.neuron, *arrays))
         return dx, None, None, None, None
+
+
+def _fired(x: Tensor, neuron: Neuron, noise: NoiseAddress = SILENT, layer: int = 0) -> Tensor:
+    return applied(_Fire, x, neuron, noise, layer)
+
+
+_forms = FusedNeurons(partial(applied, _Integrate), _fired, _fired)
+integrate, lif = _forms.integrate, _forms.lif
+bernoulli_spikes, gumbel_spikes = _forms.bernoulli_spikes, _forms.gumbel_spikes
 
 
 def spread_out(x: Tensor, kernel: Callable[[int, int, int, int], None]) -> None:

@@ -1,29 +1,11 @@
-"""LIF with a soft reset as torch operations: filter and spike in one pass over memory, forward and back.
+"""LIF with a soft reset as torch operations on a CPU: filter and spike in one pass over memory, forward and
+back.
 
-The neuron of `spsn.neurons.exodus`, and the same one by accumulations (`spsn.neurons.accumulation`), which is
-given U, what would have come in had no spike taken anything off:
-
-    u[t] = lam (u[t-1] - theta s[t-1]) + x[t]        s[t] = 1[u[t] >= theta]
-    u[t] = U[t] - theta lam a[t-1]                   a[t] = lam a[t-1] + s[t]
-
-What is not a number does not fire. Kept for the way back is the slope alone, with v = u - theta
-
-    exponential   sg = exp(-|v| / theta) / theta
-    sigmoid       sg = 4 sigma(4v) (1 - sigma(4v)) = 4 e / (1 + e)^2, e = exp(-4 |v|)
-    superspike    sg = 1 / (100 |v| + 1)^2
-
-(exponents not below -80), and the way back is one recurrence with g = dL/ds or dL/da:
-
-    e[t] = sg[t] g[t] + lam (1 - c sg[t]) e[t+1]     dx = e
-
-c = theta for `exodus`, 0 for `slayer`; `instant` (OTTT, SAF) keeps nothing of the next step.
-
-float32 tensors (..., T, N) on a CPU, differentiable once, spread over threads as in `neurons.py`.
+The functions and equations of `spsn.kernels.soft_reset` for tensors (..., T, N) on a CPU, spread over threads
+as in `neurons.py`. Slopes are kept as float32; their exponents are not below -80.
 """
 
-from collections import namedtuple
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import torch
@@ -36,46 +18,8 @@ from spsn.kernels.cpu.neurons import applied, spread_out
 from spsn.kernels.cpu.products import TILE
 from spsn.kernels.cpu.recycling import recycled
 from spsn.kernels.cpu.simd import LANES, fma, load, splat, store, store_past_cache
+from spsn.kernels.soft_reset import EXPONENTIAL, SIGMOID, Back, FusedSoftReset, SoftReset
 from spsn.neurons.lif import SURROGATE_SLOPE
-from spsn.neurons.surrogate import Surrogate
-
-EXPONENTIAL, SIGMOID, SUPERSPIKE = 0, 1, 2
-SURROGATES = {"exponential": EXPONENTIAL, "sigmoid": SIGMOID, "superspike": SUPERSPIKE}
-Gradient = Literal["exodus", "slayer", "instant"]
-
-# surrogate: as numbered above; accumulates: whether it is given U and gives a.
-SoftReset = namedtuple("SoftReset", "surrogate decay threshold accumulates")
-# What a step's error takes from the next: decay (1 - reset slope), nothing where the decay is 0.
-Back = namedtuple("Back", "decay reset")
-
-
-def soft_reset_lif(
-    x: Tensor, decay: float, threshold: float, gradient: Gradient, surrogate: Surrogate
-) -> Tensor:
-    """Spikes (0 or 1) of the pre-activation x. Raises ValueError for unknown names."""
-    neuron = neuron_for(decay, threshold, surrogate, accumulates=False)
-    return applied(_Fire, x, neuron, back_for(gradient, decay, threshold))
-
-
-def accumulate(drive: Tensor, decay: float, threshold: float, surrogate: Surrogate) -> Tensor:
-    """Accumulations a of the drive U, past ones constant: dU[t] = sg[t] da[t]."""
-    neuron = neuron_for(decay, threshold, surrogate, accumulates=True)
-    return applied(_Fire, drive, neuron, back_for("instant", decay, threshold))
-
-
-def neuron_for(decay: float, threshold: float, surrogate: Surrogate, accumulates: bool) -> SoftReset:
-    """The constants of the way forward. Raises ValueError for an unknown surrogate."""
-    if surrogate not in SURROGATES:
-        raise ValueError(f"the surrogate must be one of {', '.join(SURROGATES)}, not {surrogate!r}")
-    return SoftReset(SURROGATES[surrogate], float(decay), float(threshold), accumulates)
-
-
-def back_for(gradient: Gradient, decay: float, threshold: float) -> Back:
-    """The constants of the way back. Raises ValueError for an unknown gradient."""
-    ways = {"exodus": (decay, threshold), "slayer": (decay, 0.0), "instant": (0.0, 0.0)}
-    if gradient not in ways:
-        raise ValueError(f"the kernels' gradients are {', '.join(ways)}, not {gradient!r}")
-    return Back(*map(float, ways[gradient]))
 
 
 class _Fire(torch.autograd.Function):
@@ -95,6 +39,10 @@ class _Fire(torch.autograd.Function):
         arrays = gradient.contiguous().numpy(), slopes.numpy(), dx.numpy()
         spread_out(dx, partial(_backward, ctx.back, *arrays))
         return dx, None, None, None
+
+
+_forms = FusedSoftReset(partial(applied, _Fire))
+soft_reset_lif, accumulate = _forms.soft_reset_lif, _forms.accumulate
 
 
 @jit

@@ -19,7 +19,8 @@ import triton
 import triton.language as tl
 
 from spsn.kernels.cpu.fire import LIF_CODE, LIF_PAPER, RELU
-from spsn.kernels.gpu.products import load_weights, store_product
+from spsn.kernels.gpu.groups import group_of, lanes_of
+from spsn.kernels.gpu.products import held_weights, product_rows
 
 CODE, PAPER, RECTIFIER = tl.constexpr(LIF_CODE), tl.constexpr(LIF_PAPER), tl.constexpr(RELU)
 TOP, GIVEN, DOWN = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
@@ -84,6 +85,52 @@ def _four_steps(
     return error, drive, total
 
 
+@triton.jit
+def _spikes_of_tile(words, t0, exists, KIND: tl.constexpr, TILE: tl.constexpr, WIDTH: tl.constexpr):
+    """The words (SAMPLES, WIDTH) of the tile from t0 on, bit t the spike of step t, and others whose bit t is
+    that of step t - 1; 0 where a kind looks at none. words: where a lane's first one lies.
+    """
+    packed = tl.zeros(exists.shape, tl.int32)
+    last = packed
+    if KIND == CODE or KIND == PAPER:  # noqa: SIM109 - Triton has no `in`
+        packed = tl.load(words + (t0 // TILE) * WIDTH, mask=exists, other=0)
+    if KIND == PAPER:
+        last = tl.load(words + (t0 // TILE - 1) * WIDTH, mask=exists & (t0 > 0), other=0)
+        last = (packed << 1) | ((last >> 31) & 1)
+    return packed, last
+
+
+@triton.jit
+def _tile(
+    rows, c, kept, dx, exists, t0, steps, averaged, steady, packed, last, error, drive, total,
+    alpha, beta, gain, KIND: tl.constexpr, SOURCE: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    """A tile of `steps` steps from t0 on, backwards; see `_four_steps`. rows and c begin with the tile, kept
+    and dx with the run.
+    """
+    whole = steps // 4 * 4
+    rows += whole * WIDTH
+    c += whole
+    kept += (t0 + whole) * WIDTH
+    dx += (t0 + whole) * WIDTH
+    if whole < steps:
+        error, drive, total = _four_steps(
+            rows, c, kept, dx, exists, steps - whole, averaged, steady, packed >> whole, last >> whole,
+            error, drive, total, alpha, beta, gain, KIND, SOURCE, True, WIDTH,
+        )  # fmt: skip
+    for quarter in range(0, whole // 4):
+        t = whole - 4 - 4 * quarter
+        rows -= 4 * WIDTH
+        c -= 4
+        kept -= 4 * WIDTH
+        dx -= 4 * WIDTH
+        error, drive, total = _four_steps(
+            rows, c, kept, dx, exists, 4, averaged, steady, packed >> t, last >> t,
+            error, drive, total, alpha, beta, gain, KIND, SOURCE, False, WIDTH,
+        )  # fmt: skip
+    return error, drive, total
+
+
 @triton.jit(do_not_specialize=["samples", "T"])
 def backward_kernel(
     source, weight, apart, scratch, lengths, coefficients, constant, spikes, kept, dx, bias,
@@ -96,26 +143,14 @@ def backward_kernel(
     outputs of the non-spiking network.
     """
     program = tl.program_id(0).to(tl.int64)
-    groups = tl.cdiv(samples, SAMPLES)
-    run, first = program // groups, (program % groups).to(tl.int32) * SAMPLES
-    count = tl.minimum(samples - first, SAMPLES)
+    run, first, count = group_of(program, samples, SAMPLES)
     length = tl.load(lengths + run)
-    item, n = first + tl.arange(0, SAMPLES), tl.arange(0, WIDTH)
-    exists = (item < samples)[:, None] & (n >= 0)[None, :]
-    number = run * samples + item
-    state = number[:, None] * WIDTH + n[None, :]
-    signal = number[:, None] * T * WIDTH + n[None, :]
-    word = number[:, None] * tl.cdiv(T, TILE) * WIDTH + n[None, :]
+    _, n, exists, state, signal, word = lanes_of(run, first, samples, T, SAMPLES, TILE, WIDTH)
     steady = tl.load(constant + run * WIDTH + n)[None, :]
     own = scratch + program * SAMPLES * TILE * WIDTH
     weight += run * ABOVE * WIDTH
     averaged = tl.load(source + state, mask=exists, other=0.0) if SOURCE == TOP else steady
-    if HELD:
-        high = load_weights(weight, 0, 0, WIDTH, ABOVE, WIDTH)
-        low = load_weights(weight + apart, 0, 0, WIDTH, ABOVE, WIDTH)
-    else:
-        high = 0
-        low = 0
+    high, low = held_weights(weight, apart, HELD, ABOVE, WIDTH)
     error = tl.zeros((SAMPLES, WIDTH), tl.float32)
     drive = error
     total = error
@@ -123,40 +158,16 @@ def backward_kernel(
     for back in range(0, tiles):
         t0 = (tiles - 1 - back) * TILE
         if SOURCE == DOWN:
-            tl.debug_barrier()  # the last tile's numbers have been read
-            store_product(
+            rows = product_rows(
                 own, source, weight, apart, weight, high, low, run * samples + first, count, t0, length, T,
-                False, SPLIT, HELD, False, TILE, ABOVE, WIDTH, ROWS, COLUMNS,
+                False, SPLIT, HELD, False, SAMPLES, TILE, ABOVE, WIDTH, ROWS, COLUMNS,
             )  # fmt: skip
-            tl.debug_barrier()
-            rows = own + tl.arange(0, SAMPLES)[:, None] * (TILE * WIDTH) + n[None, :]
         else:
             rows = source + signal + t0 * WIDTH
-        packed = tl.zeros((SAMPLES, WIDTH), tl.int32)
-        last = packed
-        if KIND == CODE or KIND == PAPER:  # noqa: SIM109 - Triton has no `in`
-            packed = tl.load(spikes + word + (t0 // TILE) * WIDTH, mask=exists, other=0)
-        if KIND == PAPER:
-            last = tl.load(spikes + word + (t0 // TILE - 1) * WIDTH, mask=exists & (t0 > 0), other=0)
-            last = (packed << 1) | ((last >> 31) & 1)  # bit t: the spike of step t - 1
-        steps = tl.minimum(length - t0, TILE)
-        whole = steps // 4 * 4
-        rows += whole * WIDTH
-        c = coefficients + run * T + t0 + whole
-        held, out = kept + signal + (t0 + whole) * WIDTH, dx + signal + (t0 + whole) * WIDTH
-        if whole < steps:
-            error, drive, total = _four_steps(
-                rows, c, held, out, exists, steps - whole, averaged, steady, packed >> whole, last >> whole,
-                error, drive, total, alpha, beta, gain, KIND, SOURCE, True, WIDTH,
-            )  # fmt: skip
-        for quarter in range(0, whole // 4):
-            t = whole - 4 - 4 * quarter
-            rows -= 4 * WIDTH
-            c -= 4
-            held -= 4 * WIDTH
-            out -= 4 * WIDTH
-            error, drive, total = _four_steps(
-                rows, c, held, out, exists, 4, averaged, steady, packed >> t, last >> t,
-                error, drive, total, alpha, beta, gain, KIND, SOURCE, False, WIDTH,
-            )  # fmt: skip
+        packed, last = _spikes_of_tile(spikes + word, t0, exists, KIND, TILE, WIDTH)
+        error, drive, total = _tile(
+            rows, coefficients + run * T + t0, kept + signal, dx + signal, exists, t0,
+            tl.minimum(length - t0, TILE), averaged, steady, packed, last, error, drive, total,
+            alpha, beta, gain, KIND, SOURCE, WIDTH,
+        )  # fmt: skip
     tl.store(bias + state, total, mask=exists)

@@ -23,8 +23,9 @@ import triton
 import triton.language as tl
 
 from spsn.kernels.cpu.fire import LIF_CODE, LIF_PAPER, RELU, SPSN_GS, SPSN_SB
+from spsn.kernels.gpu.groups import group_of, lanes_of
 from spsn.kernels.gpu.philox import four_uniforms
-from spsn.kernels.gpu.products import load_weights, store_product
+from spsn.kernels.gpu.products import held_weights, product_rows
 from spsn.neurons.lif import SURROGATE_SLOPE
 
 SLOPE_UNIT = 2.0**-14
@@ -86,14 +87,15 @@ def fire_step(x, r, current, potential, fired, alpha, beta, gain, threshold, KIN
 
 @triton.jit
 def _four_steps(
-    rows, c, outputs, slopes, exists, inside, element, t, step, epoch, seed, key,
-    current, potential, fired, total, weighted, alpha, beta, gain, threshold,
+    rows, c, outputs, slopes, exists, inside, element, t, noise, states, total, weighted, constants,
     KIND: tl.constexpr, KEEP: tl.constexpr, WEIGH: tl.constexpr, MASKED: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """Four steps from the run's own step t on; MASKED: but for the first `inside`, they are no steps.
 
-    Returns the spikes in the lowest four bits, and the states. All loads come first, to be waited for once.
+    noise, states, constants: what `four_uniforms` and `fire_step` take. Returns the spikes in the lowest four
+    bits, the states and the sums. All loads come first, to be waited for once.
     """
+    current, potential, fired = states
     x0 = tl.load(rows, mask=exists, other=0.0)
     x1 = tl.load(rows + WIDTH, mask=exists & (inside > 1) if MASKED else exists, other=0.0)
     x2 = tl.load(rows + 2 * WIDTH, mask=exists & (inside > 2) if MASKED else exists, other=0.0)
@@ -101,7 +103,7 @@ def _four_steps(
     x = (x0, x1, x2, x3)
     r = x
     if KIND == SB or KIND == GS:  # noqa: SIM109 - Triton has no `in`
-        r = four_uniforms(element, t, step, epoch, seed, key)
+        r = four_uniforms(element, t, *noise)
     packed = tl.zeros(current.shape, tl.uint32)
     for j in tl.static_range(4):
         here = exists & (j < inside) if MASKED else exists
@@ -112,7 +114,7 @@ def _four_steps(
                 tl.store(outputs + j * WIDTH, y, mask=here)
         else:
             current, potential, fired, slope = fire_step(
-                x[j], r[j], current, potential, fired, alpha, beta, gain, threshold, KIND
+                x[j], r[j], current, potential, fired, *constants, KIND
             )
             packed |= tl.where(fired & (j < inside) if MASKED else fired, 1 << j, 0).to(tl.uint32)
             y = tl.where(fired, 1.0, 0.0)
@@ -120,7 +122,34 @@ def _four_steps(
                 tl.store(slopes + j * WIDTH, slope.to(tl.float16), mask=here)
         if WEIGH:
             weighted += y * tl.load(c + j, mask=j < inside, other=0.0)
-    return packed, current, potential, fired, total, weighted
+    return packed, (current, potential, fired), total, weighted
+
+
+@triton.jit
+def _tile(
+    rows, c, outputs, slopes, exists, steps, element, t0, noise, states, total, weighted, constants,
+    KIND: tl.constexpr, KEEP: tl.constexpr, WEIGH: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    """A tile of `steps` steps from the run's own step t0 on; see `_four_steps`. Bit t: step t's spike."""
+    whole = steps // 4 * 4
+    packed = tl.zeros(total.shape, tl.uint32)
+    for t in range(0, whole, 4):
+        four, states, total, weighted = _four_steps(
+            rows, c, outputs, slopes, exists, 4, element, t0 + t, noise, states, total, weighted, constants,
+            KIND, KEEP, WEIGH, False, WIDTH,
+        )  # fmt: skip
+        packed |= four << tl.cast(t, tl.uint32)
+        rows += 4 * WIDTH
+        outputs += 4 * WIDTH
+        slopes += 4 * WIDTH
+        c += 4
+    if whole < steps:
+        four, states, total, weighted = _four_steps(
+            rows, c, outputs, slopes, exists, steps - whole, element, t0 + whole, noise, states, total,
+            weighted, constants, KIND, KEEP, WEIGH, True, WIDTH,
+        )  # fmt: skip
+        packed |= four << tl.cast(whole, tl.uint32)
+    return packed, states, total, weighted
 
 
 @triton.jit
@@ -147,68 +176,33 @@ def forward_kernel(
     PRODUCT: `below` is what the layer below gave (SPIKES: words, else outputs), else the pre-activations.
     """
     program = tl.program_id(0).to(tl.int64)
-    groups = tl.cdiv(samples, SAMPLES)
-    run, first = program // groups, (program % groups).to(tl.int32) * SAMPLES
-    count = tl.minimum(samples - first, SAMPLES)
+    run, first, count = group_of(program, samples, SAMPLES)
     length = tl.load(lengths + run)
     seed = tl.load(seeds + run)
-    step, epoch = tl.load(moment), tl.load(moment + 1)
-    item, n = first + tl.arange(0, SAMPLES), tl.arange(0, WIDTH)
-    exists = (item < samples)[:, None] & (n >= 0)[None, :]
-    number = run * samples + item
-    state = number[:, None] * WIDTH + n[None, :]  # in what has one number a neuron
-    signal = number[:, None] * T * WIDTH + n[None, :]  # in what has one a neuron and step
-    word = number[:, None] * tl.cdiv(T, TILE) * WIDTH + n[None, :]
+    noise = (tl.load(moment), tl.load(moment + 1), seed, key)
+    item, n, exists, state, signal, word = lanes_of(run, first, samples, T, SAMPLES, TILE, WIDTH)
     element = (item[:, None] * size + n[None, :]).to(tl.uint32)
     real = exists & (n < size)[None, :]
     own = scratch + program * SAMPLES * TILE * WIDTH
     weight += run * BELOW * WIDTH
     bias += run * WIDTH
-    if HELD:
-        high = load_weights(weight, 0, 0, WIDTH, BELOW, WIDTH)
-        low = load_weights(weight + apart, 0, 0, WIDTH, BELOW, WIDTH)
-    else:
-        high = 0
-        low = 0
-    current = tl.zeros((SAMPLES, WIDTH), tl.float32)
-    potential = current
-    total = current
-    weighted = current
-    fired = current > 0.0
+    high, low = held_weights(weight, apart, HELD, BELOW, WIDTH)
+    total = tl.zeros((SAMPLES, WIDTH), tl.float32)
+    weighted = total
+    states = (total, total, total > 0.0)
     for t0 in range(0, length, TILE):
         if PRODUCT:
-            tl.debug_barrier()  # the last tile's numbers have been read
-            store_product(
+            rows = product_rows(
                 own, below, weight, apart, bias, high, low, run * samples + first, count, t0, length, T,
-                SPIKES, SPLIT, HELD, True, TILE, BELOW, WIDTH, ROWS, COLUMNS,
+                SPIKES, SPLIT, HELD, True, SAMPLES, TILE, BELOW, WIDTH, ROWS, COLUMNS,
             )  # fmt: skip
-            tl.debug_barrier()
-            rows = own + tl.arange(0, SAMPLES)[:, None] * (TILE * WIDTH) + n[None, :]
         else:
             rows = below + signal + t0 * WIDTH
-        steps = tl.minimum(length - t0, TILE)
-        whole = steps // 4 * 4
-        packed = tl.zeros((SAMPLES, WIDTH), tl.uint32)
-        c = coefficients + run * T + t0
-        out, kept = outputs + signal + t0 * WIDTH, slopes + signal + t0 * WIDTH
-        for t in range(0, whole, 4):
-            four, current, potential, fired, total, weighted = _four_steps(
-                rows, c, out, kept, exists, 4, element, t0 + t, step, epoch, seed, key,
-                current, potential, fired, total, weighted, alpha, beta, gain, threshold,
-                KIND, KEEP, WEIGH, False, WIDTH,
-            )  # fmt: skip
-            packed |= four << tl.cast(t, tl.uint32)
-            rows += 4 * WIDTH
-            out += 4 * WIDTH
-            kept += 4 * WIDTH
-            c += 4
-        if whole < steps:
-            four, current, potential, fired, total, weighted = _four_steps(
-                rows, c, out, kept, exists, steps - whole, element, t0 + whole, step, epoch, seed, key,
-                current, potential, fired, total, weighted, alpha, beta, gain, threshold,
-                KIND, KEEP, WEIGH, True, WIDTH,
-            )  # fmt: skip
-            packed |= four << tl.cast(whole, tl.uint32)
+        packed, states, total, weighted = _tile(
+            rows, coefficients + run * T + t0, outputs + signal + t0 * WIDTH, slopes + signal + t0 * WIDTH,
+            exists, tl.minimum(length - t0, TILE), element, t0, noise, states, total, weighted,
+            (alpha, beta, gain, threshold), KIND, KEEP, WEIGH, WIDTH,
+        )  # fmt: skip
         if KIND != RECTIFIER:
             packed = tl.where(real, packed, 0)
             total += _ones(packed)

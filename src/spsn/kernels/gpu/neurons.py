@@ -1,8 +1,7 @@
 """Neurons as torch operations on a GPU: filter and spike in one pass over memory, forward and back.
 
-The forms of `spsn.neurons` that stand on their own, without a network around them: the same functions, the
-same noise bits as `spsn.kernels.cpu.neurons`. Each takes float32 tensors (..., T, N) on a GPU (or on a CPU
-where Triton interprets) and is differentiable once. No sum depends on the order in which programs run.
+The functions of `spsn.kernels.neurons` for tensors (..., T, N) on a GPU (or on a CPU where Triton
+interprets). No sum depends on the order in which programs run.
 
 SPSN is computed in chunks of time (`streams`); its way back is the integrator's adjoint of slope times
 gradient. LIF has one lane a neuron, from the first step to the last (`lif`). Kept for the way back is the
@@ -13,13 +12,13 @@ Bytes a neuron and step, with M = min(reach, L) / L of `streams` (0 without chun
 
     integrate   8 + 4 M each way
     SPSN        forward 10 + 4 M (read x; written spike 4, slope 2); back 10 + 6 M
-    LIF         forward 10; back 10 (`lif`)
+    LIF         forward 10; back 10 (`in_order`)
 
 A gradient that is the same number everywhere, as that of a mean, is read from the cache: 4 (1 + M) fewer on
 the way back. Instructions: SPSN forward about 45, 13 of them noise.
 """
 
-from typing import Literal
+from functools import partial
 
 import torch
 import triton
@@ -27,10 +26,10 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from spsn.kernels.cpu.buffers import kind_of
 from spsn.kernels.cpu.engine import NoiseAddress
-from spsn.kernels.cpu.fire import SPSN_GS, SPSN_SB, Neuron
+from spsn.kernels.cpu.fire import Neuron
 from spsn.kernels.gpu.fire import SLOPE_UNIT, fire_step
+from spsn.kernels.gpu.in_order import BACKWARD_ROWS, BLOCK, FORWARD_ROWS
 from spsn.kernels.gpu.launching import on
 from spsn.kernels.gpu.lif import lif_backward, lif_forward
 from spsn.kernels.gpu.philox import four_uniforms
@@ -45,37 +44,10 @@ from spsn.kernels.gpu.streams import (
     place,
     start_states,
 )
+from spsn.kernels.neurons import FusedNeurons, samples_of
+from spsn.noise import key
 
 FIRE_ROWS = 16  # time steps that are read at once; SPSN
-LIF_ROWS, LIF_BACK_ROWS, LIF_BLOCK = 48, 32, 32  # a warp, whose loads take as long as so many steps
-
-
-def integrate(x: Tensor, alpha: float, beta: float) -> Tensor:
-    """Membrane potential of a leaky integrator, u = h * x (`spsn.neurons.integrator`)."""
-    return applied(_Integrate, x, Neuron(-1, alpha, beta, 0.0))
-
-
-def bernoulli_spikes(x: Tensor, alpha: float, beta: float, address: NoiseAddress, layer: int = 0) -> Tensor:
-    """SPSN-SB: spikes (0 or 1) of the pre-activation x. The noise is that of the first seed of `address`:
-    element b N + n for sample b, counted through all leading dimensions, and neuron n.
-    """
-    return applied(_Fire, x, Neuron(SPSN_SB, alpha, beta, 0.0), address, layer)
-
-
-def gumbel_spikes(x: Tensor, alpha: float, beta: float, address: NoiseAddress, layer: int = 0) -> Tensor:
-    """SPSN-GS at temperature 1; see `bernoulli_spikes`."""
-    return applied(_Fire, x, Neuron(SPSN_GS, alpha, beta, 0.0), address, layer)
-
-
-def lif(
-    x: Tensor,
-    alpha: float,
-    beta: float,
-    threshold: float = 1.0,
-    reset: Literal["code", "paper"] = "code",
-) -> Tensor:
-    """LIF: spikes (0 or 1) of the pre-activation x (`spsn.neurons.lif`)."""
-    return applied(_Lif, x, Neuron(kind_of("lif", reset), alpha, beta, threshold))
 
 
 def applied(operation: type[torch.autograd.Function], x: Tensor, *constants) -> Tensor:
@@ -83,15 +55,9 @@ def applied(operation: type[torch.autograd.Function], x: Tensor, *constants) -> 
 
     Raises ValueError for what the kernels cannot take.
     """
-    if x.dim() < 2 or x.numel() == 0:
-        raise ValueError(
-            f"the fused neurons take tensors (..., T, N) that are not empty, not {tuple(x.shape)}"
-        )
     interpreted = not isinstance(lif_forward, triton.JITFunction)
-    if x.dtype != torch.float32 or (x.device.type != "cuda" and not interpreted):
-        raise ValueError(f"the fused neurons take float32 on a GPU, not {x.dtype} on {x.device}")
-    whole = x.reshape(-1, *x.shape[-2:]).contiguous()
-    return operation.apply(whole, *constants).reshape(x.shape)
+    whole = samples_of(x, "GPU", x.device.type == "cuda" or interpreted)
+    return operation.apply(whole.contiguous(), *constants).reshape(x.shape)
 
 
 class _Integrate(torch.autograd.Function):
@@ -128,10 +94,10 @@ class _Lif(torch.autograd.Function):
         samples, steps, neurons = x.shape
         spikes, slopes = torch.empty_like(x), torch.empty_like(x, dtype=torch.float16)
         with on(x.device):
-            lif_forward[(triton.cdiv(neurons, LIF_BLOCK) * samples,)](
+            lif_forward[(triton.cdiv(neurons, BLOCK) * samples,)](
                 x, spikes, slopes, steps, neurons,
                 neuron.alpha, neuron.beta, 1 - neuron.beta, neuron.threshold,
-                neuron.kind, LIF_ROWS, LIF_BLOCK, num_warps=1,
+                neuron.kind, FORWARD_ROWS, BLOCK, num_warps=1,
             )  # fmt: skip
         ctx.save_for_backward(slopes)
         ctx.neuron = neuron
@@ -144,12 +110,17 @@ class _Lif(torch.autograd.Function):
         samples, steps, neurons = slopes.shape
         dx = torch.empty(slopes.shape, device=slopes.device)
         with on(dx.device):
-            lif_backward[(triton.cdiv(neurons, LIF_BLOCK) * samples,)](
+            lif_backward[(triton.cdiv(neurons, BLOCK) * samples,)](
                 gradient, slopes, dx, *gradient.stride(), steps, neurons,
                 neuron.alpha, neuron.beta, SLOPE_UNIT * (1 - neuron.beta),
-                neuron.kind, LIF_BACK_ROWS, LIF_BLOCK, num_warps=1,
+                neuron.kind, BACKWARD_ROWS, BLOCK, num_warps=1,
             )  # fmt: skip
         return dx, None
+
+
+_forms = FusedNeurons(partial(applied, _Integrate), partial(applied, _Fire), partial(applied, _Lif))
+integrate, lif = _forms.integrate, _forms.lif
+bernoulli_spikes, gumbel_spikes = _forms.bernoulli_spikes, _forms.gumbel_spikes
 
 
 def _adjoint(neuron: Neuron, unit: float = 1.0) -> Decays:
@@ -159,10 +130,7 @@ def _adjoint(neuron: Neuron, unit: float = 1.0) -> Decays:
 
 def _words(noise: NoiseAddress, layer: int) -> tuple[int, int, int, int]:
     """Seed, key, step and epoch of the noise as the bits of int32. Raises ValueError for a seed beyond 32."""
-    seed = noise.seeds[0]
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"a seed must lie in 0 ... 2^32 - 1, not {seed}")
-    words = seed, int(noise.purpose) + 256 * layer, noise.step, noise.epoch
+    words = *key(noise.seeds[0], noise.purpose, layer), noise.step, noise.epoch
     return tuple((word + 2**31) % 2**32 - 2**31 for word in words)
 
 

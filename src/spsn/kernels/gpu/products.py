@@ -121,3 +121,32 @@ def store_product(
             if BIASED:
                 total += tl.load(bias + n)[:, None]
             tl.store(out + (sample * TILE + step)[None, :] * WIDTH + n[:, None], total)
+
+
+@triton.jit
+def held_weights(weight, apart, HELD: tl.constexpr, BELOW: tl.constexpr, WIDTH: tl.constexpr):
+    """Both halves of all weights (BELOW, WIDTH), as `store_product` takes them; nothing unless HELD."""
+    if HELD:
+        high = load_weights(weight, 0, 0, WIDTH, BELOW, WIDTH)
+        low = load_weights(weight + apart, 0, 0, WIDTH, BELOW, WIDTH)
+    else:
+        high = 0
+        low = 0
+    return high, low
+
+
+@triton.jit
+def product_rows(
+    own, below, weight, apart, bias, high, low, number, count, t0, length, T,
+    SPIKES: tl.constexpr, SPLIT: tl.constexpr, HELD: tl.constexpr, BIASED: tl.constexpr,
+    SAMPLES: tl.constexpr, TILE: tl.constexpr, BELOW: tl.constexpr, WIDTH: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """`store_product` into the program's `own` scratch; where its first row lies for every lane."""
+    tl.debug_barrier()  # the last tile's numbers have been read
+    store_product(
+        own, below, weight, apart, bias, high, low, number, count, t0, length, T,
+        SPIKES, SPLIT, HELD, BIASED, TILE, BELOW, WIDTH, ROWS, COLUMNS,
+    )  # fmt: skip
+    tl.debug_barrier()
+    return own + tl.arange(0, SAMPLES)[:, None] * (TILE * WIDTH) + tl.arange(0, WIDTH)[None, :]

@@ -1,9 +1,9 @@
 """LIF with a soft reset as torch operations on a GPU: filter and spike in one pass over memory, forward and
 back.
 
-The functions, equations and surrogates of `spsn.kernels.cpu.soft_reset`, for float32 tensors (..., T, N) on a
-GPU, differentiable once. What the reset took off cannot be cut into chunks of time, so forward one lane has a
-neuron from the first step to the last, as in `lif`. Back:
+The functions and equations of `spsn.kernels.soft_reset` for tensors (..., T, N) on a GPU. What the reset took
+off cannot be cut into chunks of time, so forward one lane has a neuron from the first step to the last
+(`in_order`). Back:
 
     exodus     likewise, from the last step to the first: its factors differ from step to step
     slayer     the adjoint of a filter, in chunks of time (`streams.filtered`)
@@ -17,36 +17,30 @@ slayer what `neurons` says of SPSN. Of the forward's instructions three wait for
 compare, reset), of the way back's two.
 """
 
+from functools import partial
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from spsn.kernels.cpu import soft_reset as on_cpu
-from spsn.kernels.cpu.soft_reset import Back, Gradient, SoftReset, back_for, neuron_for
+from spsn.kernels import soft_reset as shared
 from spsn.kernels.gpu.fire import LOG2_E, ONE, SCALE, SLOPE_UNIT, STEEP
+from spsn.kernels.gpu.in_order import (
+    BACKWARD_ROWS,
+    BLOCK,
+    FORWARD_ROWS,
+    backward_in_order,
+    forward_in_order,
+)
 from spsn.kernels.gpu.launching import on
-from spsn.kernels.gpu.neurons import LIF_BACK_ROWS, LIF_BLOCK, LIF_ROWS, applied
-from spsn.kernels.gpu.streams import REST, Decays, block_for, filtered, load_rows, place
-from spsn.neurons.surrogate import Surrogate
+from spsn.kernels.gpu.neurons import applied
+from spsn.kernels.gpu.streams import Decays, block_for, filtered, load_rows, place
+from spsn.kernels.soft_reset import Back, FusedSoftReset, SoftReset
 
-EXPONENTIAL, SIGMOID = tl.constexpr(on_cpu.EXPONENTIAL), tl.constexpr(on_cpu.SIGMOID)
+EXPONENTIAL, SIGMOID = tl.constexpr(shared.EXPONENTIAL), tl.constexpr(shared.SIGMOID)
 PRODUCT_ROWS = 16  # time steps of a program of `_product`
-
-
-def soft_reset_lif(
-    x: Tensor, decay: float, threshold: float, gradient: Gradient, surrogate: Surrogate
-) -> Tensor:
-    """Spikes (0 or 1) of the pre-activation x. Raises ValueError for unknown names."""
-    neuron = neuron_for(decay, threshold, surrogate, accumulates=False)
-    return applied(_Fire, x, neuron, back_for(gradient, decay, threshold))
-
-
-def accumulate(drive: Tensor, decay: float, threshold: float, surrogate: Surrogate) -> Tensor:
-    """Accumulations a of the drive U, past ones constant: dU[t] = sg[t] da[t]."""
-    neuron = neuron_for(decay, threshold, surrogate, accumulates=True)
-    return applied(_Fire, drive, neuron, back_for("instant", decay, threshold))
 
 
 class _Fire(torch.autograd.Function):
@@ -55,13 +49,13 @@ class _Fire(torch.autograd.Function):
         samples, steps, neurons = x.shape
         out, slopes = torch.empty_like(x), torch.empty_like(x, dtype=torch.float16)
         with on(x.device):
-            _forward[(triton.cdiv(neurons, LIF_BLOCK) * samples,)](
+            _forward[(triton.cdiv(neurons, BLOCK) * samples,)](
                 x, out, slopes, steps, neurons, neuron.decay, neuron.threshold, 1 / neuron.threshold,
-                neuron.surrogate, neuron.accumulates, LIF_ROWS, LIF_BLOCK, num_warps=1,
+                neuron.surrogate, neuron.accumulates, FORWARD_ROWS, BLOCK, num_warps=1,
             )  # fmt: skip
         ctx.save_for_backward(slopes)
         ctx.back = back
-        ctx.unit = SLOPE_UNIT / (neuron.threshold if neuron.surrogate == on_cpu.EXPONENTIAL else 1.0)
+        ctx.unit = SLOPE_UNIT / (neuron.threshold if neuron.surrogate == shared.EXPONENTIAL else 1.0)
         return out
 
     @staticmethod
@@ -75,6 +69,10 @@ class _Fire(torch.autograd.Function):
         else:
             dx = _errors(gradient, slopes, ctx.back, ctx.unit)
         return dx, None, None
+
+
+_forms = FusedSoftReset(partial(applied, _Fire))
+soft_reset_lif, accumulate = _forms.soft_reset_lif, _forms.accumulate
 
 
 def _weighed(gradient: Tensor, slopes: Tensor, unit: float) -> Tensor:
@@ -93,9 +91,9 @@ def _errors(gradient: Tensor, slopes: Tensor, back: Back, unit: float) -> Tensor
     samples, steps, neurons = slopes.shape
     dx = torch.empty(slopes.shape, device=slopes.device)
     with on(dx.device):
-        _backward[(triton.cdiv(neurons, LIF_BLOCK) * samples,)](
+        _backward[(triton.cdiv(neurons, BLOCK) * samples,)](
             gradient, slopes, dx, *gradient.stride(), steps, neurons,
-            back.decay, -back.decay * back.reset * unit, unit, LIF_BACK_ROWS, LIF_BLOCK, num_warps=1,
+            back.decay, -back.decay * back.reset * unit, unit, BACKWARD_ROWS, BLOCK, num_warps=1,
         )  # fmt: skip
     return dx
 
@@ -129,20 +127,7 @@ def _step(given, state, decay, threshold, inverse, SURROGATE: tl.constexpr, ACCU
         fired = potential >= threshold
         out = tl.where(fired, 1.0, 0.0)
         state = tl.where(fired, distance, potential)
-    return state, out, _slope(distance, inverse, SURROGATE)
-
-
-@triton.jit
-def _forward_tile(
-    values, outputs, slopes, N: tl.constexpr, real, left, state, decay, threshold, inverse,
-    SURROGATE: tl.constexpr, ACCUMULATES: tl.constexpr, WHOLE: tl.constexpr, ROWS: tl.constexpr,
-):  # fmt: skip
-    for r in tl.static_range(ROWS):
-        state, out, slope = _step(values[r], state, decay, threshold, inverse, SURROGATE, ACCUMULATES)
-        stored = real if WHOLE else real & (r < left)
-        tl.store(outputs + r * N, out, mask=stored)
-        tl.store(slopes + r * N, slope.to(tl.float16), mask=stored)
-    return state
+    return (state,), out, _slope(distance, inverse, SURROGATE)
 
 
 @triton.jit(do_not_specialize=["T"])
@@ -150,48 +135,20 @@ def _forward(
     x, outputs, slopes, T, N: tl.constexpr, decay, threshold, inverse,
     SURROGATE: tl.constexpr, ACCUMULATES: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The next ROWS rows are on their way while a lane computes these."""
     n, _, sample = place(N, 1, BLOCK)
-    real = n < N
-    at = sample * T * N + n
-    x += at
-    outputs += at
-    slopes += at
-    state = n.to(tl.float32) * 0.0
-    left = T
-    values = load_rows(x, N, real & (left >= ROWS), left, True, ROWS)
-    for _ in range(0, T // ROWS):
-        left -= ROWS
-        x += ROWS * N
-        following = load_rows(x, N, real & (left >= ROWS), left, True, ROWS)
-        state = _forward_tile(
-            values, outputs, slopes, N, real, ROWS, state, decay, threshold, inverse,
-            SURROGATE, ACCUMULATES, True, ROWS,
-        )  # fmt: skip
-        outputs += ROWS * N
-        slopes += ROWS * N
-        values = following
-    for t in range(T // ROWS * ROWS, T, REST):
-        rest = load_rows(x, N, real, T - t, False, REST)
-        state = _forward_tile(
-            rest, outputs, slopes, N, real, T - t, state, decay, threshold, inverse,
-            SURROGATE, ACCUMULATES, False, REST,
-        )  # fmt: skip
-        x += REST * N
-        outputs += REST * N
-        slopes += REST * N
+    rest = n.to(tl.float32) * 0.0
+    forward_in_order(
+        x, outputs, slopes, T, N, n, sample, (rest,), (decay, threshold, inverse, SURROGATE, ACCUMULATES),
+        _step, ROWS,
+    )  # fmt: skip
 
 
 @triton.jit
-def _backward_tile(
-    gradients, slopes, dx, N: tl.constexpr, real, left, error, decay, lost, unit,
-    WHOLE: tl.constexpr, ROWS: tl.constexpr,
-):  # fmt: skip
-    for r in tl.static_range(ROWS):
-        slope = slopes[r].to(tl.float32)
-        error = (decay + lost * slope) * error + (unit * slope) * gradients[r]
-        tl.store(dx - r * N, error, mask=real if WHOLE else real & (r < left))
-    return error
+def _step_back(g, slope, before, error, decay, lost, unit):
+    """EXODUS; lost: what a slope takes from the factor, below 0."""
+    slope = slope.to(tl.float32)
+    error = (decay + lost * slope) * error + (unit * slope) * g
+    return (error,), error
 
 
 @triton.jit(do_not_specialize=["T"])
@@ -199,35 +156,12 @@ def _backward(
     gradient, slopes, dx, g_sample, g_step: tl.constexpr, g_lane: tl.constexpr, T, N: tl.constexpr,
     decay, lost, unit, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """EXODUS; lost: what a slope takes from the factor, below 0."""
     n, _, sample = place(N, 1, BLOCK)
-    real = n < N
-    last = (T - 1).to(tl.int64)
-    gradient += sample * g_sample + last * g_step + n * g_lane
-    at = (sample * T + last) * N + n
-    slopes += at
-    dx += at
-    error = n.to(tl.float32) * 0.0
-    left = T
-    g = load_rows(gradient, -g_step, real & (left >= ROWS), left, True, ROWS)
-    kept = load_rows(slopes, -N, real & (left >= ROWS), left, True, ROWS)
-    for _ in range(0, T // ROWS):
-        left -= ROWS
-        gradient -= ROWS * g_step
-        slopes -= ROWS * N
-        following = load_rows(gradient, -g_step, real & (left >= ROWS), left, True, ROWS)
-        following_kept = load_rows(slopes, -N, real & (left >= ROWS), left, True, ROWS)
-        error = _backward_tile(g, kept, dx, N, real, ROWS, error, decay, lost, unit, True, ROWS)
-        dx -= ROWS * N
-        g = following
-        kept = following_kept
-    for t in range(T // ROWS * ROWS, T, REST):
-        rest = load_rows(gradient, -g_step, real, T - t, False, REST)
-        rest_kept = load_rows(slopes, -N, real, T - t, False, REST)
-        error = _backward_tile(rest, rest_kept, dx, N, real, T - t, error, decay, lost, unit, False, REST)
-        gradient -= REST * g_step
-        slopes -= REST * N
-        dx -= REST * N
+    rest = n.to(tl.float32) * 0.0
+    backward_in_order(
+        gradient, slopes, dx, g_sample, g_step, g_lane, T, N, n, sample,
+        (rest,), (decay, lost, unit), _step_back, ROWS,
+    )  # fmt: skip
 
 
 @triton.jit(do_not_specialize=["T", "chunks"])

@@ -163,6 +163,16 @@ def _places(source, size, zoom, shift):
     return first, _first_place(source + 1, size, zoom, shift) - first
 
 
+@triton.jit
+def _own_draw(samples, shifts, zooms, samples_step, shifts_step, zooms_step, batch):
+    """The program's sample among all, its run and place there; the recording, shift and zoom drawn for it."""
+    pair = tl.program_id(0).to(tl.int64)
+    run, item = pair // batch, pair % batch
+    sample = tl.load(samples + run * samples_step + item).to(tl.int64)
+    shift, zoom = tl.load(shifts + run * shifts_step + item), tl.load(zooms + run * zooms_step + item)
+    return pair, run, item, sample, shift, zoom
+
+
 @triton.jit(do_not_specialize=["samples_step", "shifts_step", "zooms_step", "batch", "steps"])
 def _row_tables(
     samples, shifts, zooms, lengths, samples_step, shifts_step, zooms_step,
@@ -170,10 +180,9 @@ def _row_tables(
     bases, begins, ends, columns, most, batch, steps,
     CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    pair = tl.program_id(0).to(tl.int64)
-    run, item = pair // batch, pair % batch
-    sample = tl.load(samples + run * samples_step + item).to(tl.int64)
-    shift, zoom = tl.load(shifts + run * shifts_step + item), tl.load(zooms + run * zooms_step + item)
+    pair, run, item, sample, shift, zoom = _own_draw(
+        samples, shifts, zooms, samples_step, shifts_step, zooms_step, batch
+    )
     own, length = tl.load(own_lengths + sample), tl.load(lengths + run)
     empty = length - own
     tl.store(bases + pair, tl.load(offsets + sample))
@@ -199,10 +208,9 @@ def _column_tables(
     bases, begins, ends, rows, most, batch, steps,
     CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    pair = tl.program_id(0).to(tl.int64)
-    run, item = pair // batch, pair % batch
-    sample = tl.load(samples + run * samples_step + item).to(tl.int64)
-    shift, zoom = tl.load(shifts + run * shifts_step + item), tl.load(zooms + run * zooms_step + item)
+    pair, run, item, sample, shift, zoom = _own_draw(
+        samples, shifts, zooms, samples_step, shifts_step, zooms_step, batch
+    )
     own = tl.load(own_lengths + sample)
     empty = tl.load(lengths + run) - own
     tl.store(bases + pair, tl.load(offsets + sample))
