@@ -7,14 +7,12 @@ baseline takes, `memory_ratio` how many times as much memory its steps add.
 
 from typing import Any
 
-import torch
-
-from spsn.devices import lease
 from spsn.timing.benchmark import (
-    begin,
+    beside,
     contest_parser,
     digits,
-    finish,
+    finish_points,
+    measuring,
     megabytes,
     positive,
     run,
@@ -22,7 +20,7 @@ from spsn.timing.benchmark import (
     timed,
     times_faster,
 )
-from spsn.timing.contest import Contestant, compared, contest, with_tuned
+from spsn.timing.contest import Contestant
 from spsn.timing.steps import BACKENDS, MODELS, STEP
 
 HEAD = (
@@ -39,17 +37,18 @@ def main() -> None:
     p.add_argument("--batch", type=positive, default=64, help="samples")
     p.add_argument("--time-steps", type=positive, default=1000)
     options = p.parse_args()
-    torch.set_num_threads(options.threads)
-    load = begin()
 
-    with lease(options.device) as device:
+    with measuring(options) as (device, load):
         points = [point for model in options.models for point in _points(options, model, str(device))]
-        last = points[-1]
-        what = f"training step, {last['model']} {last['backend']}"
-        sizes = {"batch": options.batch, "time_steps": options.time_steps, "runs": 1, "dtype": "float32"}
-        details = {**sizes, "repeats": options.repeats, "points": points, **load}
-        text = table(HEAD, map(_row, points))
-        finish(options, device, last["seconds"], last["peak_bytes"], text=text, what=what, **details)
+        details = {
+            "what": f"training step, {points[-1]['model']} {points[-1]['backend']}",
+            "batch": options.batch,
+            "time_steps": options.time_steps,
+            "runs": 1,
+            "dtype": "float32",
+            "repeats": options.repeats,
+        }
+        finish_points(options, device, points, load, text=table(HEAD, map(_row, points)), **details)
 
 
 def _points(options, model: str, device: str) -> list[dict[str, Any]]:
@@ -58,9 +57,7 @@ def _points(options, model: str, device: str) -> list[dict[str, Any]]:
     shared |= {"device": device, "threads": options.threads}
     own = [name for name in options.backends if name != "unbind" or model == "lif"]
     named = {name: Contestant(f"{model} {name}", STEP, shared | {"backend": name}) for name in own}
-    contestants = with_tuned(named, options.tuned)
-    records = compared(contest(contestants, options.repeats, options.warmup), f"{model} baseline")
-    return [{"model": model, "backend": c.settings["backend"], **records[c.name]} for c in contestants]
+    return beside(named, options, f"{model} baseline", ("model", "backend"))
 
 
 def _row(point: dict[str, Any]) -> tuple:

@@ -6,7 +6,10 @@ spikes into an event store, saving it and loading it again are timed once.
 
 import tempfile
 import time
+from argparse import Namespace
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,11 +18,13 @@ from spsn.data.events import EventStore
 from spsn.processes import keep_memory
 from spsn.settings import Augmentation
 from spsn.timing.benchmark import begin, finish, parser, run
-from spsn.timing.measure import measure
+from spsn.timing.measure import Lap, Measurement, measure
 from spsn.timing.random_store import LONGEST, SAMPLES, SPIKES, random_spikes
 
+CPU = torch.device("cpu")
 
-def main() -> None:
+
+def _options() -> Namespace:
     p = parser(__doc__.partition("\n")[0])
     p.add_argument("--samples", type=int, default=SAMPLES)
     p.add_argument("--spikes", type=int, default=SPIKES, help="spikes of a sample, on average")
@@ -29,23 +34,17 @@ def main() -> None:
     p.add_argument("--shift", type=float, default=0.1, help="greatest shift, share of the channels")
     p.add_argument("--scale", type=float, default=0.3, help="greatest zoom, share of the size")
     p.add_argument("--repeats", type=int, default=5, help="epochs")
-    options = p.parse_args()
+    return p.parse_args()
+
+
+def main() -> None:
+    options = _options()
     torch.set_num_threads(options.threads)
-    device, load = torch.device("cpu"), begin()
-
-    store, details = _store(options)
+    load = begin()
+    store, stored = _store(options)
     batches = Batches(store, options.batch_size, tuple(range(options.runs)))
-    augmentation = Augmentation(options.shift, options.scale)
-    seen = {"events": 0, "steps": 0}
-
-    def epoch(lap) -> None:
-        seen.update(events=0, steps=0)
-        for batch in batches.training(0, augmentation):
-            seen["events"] += batch.channels.numel()
-            seen["steps"] += batch.shape[2]
-
-    m = measure(epoch, repeats=options.repeats, warmup=1, device=device, budget_seconds=float("inf"))
-    details |= {
+    m, seen = _epochs(batches, options)
+    details = stored | {
         "quartiles": m.quartiles,
         "epochs": m.seconds,
         "samples": options.samples,
@@ -60,10 +59,23 @@ def main() -> None:
         "mean_steps": seen["steps"] / len(batches),
         "events_after_augmentation": seen["events"],
     }
-    finish(options, device, m.median, m.peak_bytes, what="epoch of batches", **details, **load)
+    finish(options, CPU, m.median, m.peak_bytes, what="epoch of batches", **details, **load)
 
 
-def _store(options) -> tuple[EventStore, dict]:
+def _epochs(batches: Batches, options: Namespace) -> tuple[Measurement, dict[str, int]]:
+    """Epochs that are made and dropped; events and steps of the last one."""
+    augmentation, seen = Augmentation(options.shift, options.scale), {}
+
+    def epoch(lap: Lap) -> None:
+        seen.update(events=0, steps=0)
+        for batch in batches.training(0, augmentation):
+            seen["events"] += batch.channels.numel()
+            seen["steps"] += batch.shape[2]
+
+    return measure(epoch, repeats=options.repeats, warmup=1, device=CPU, budget_seconds=inf), seen
+
+
+def _store(options: Namespace) -> tuple[EventStore, dict[str, Any]]:
     """The event store, saved and loaded again, and how long binning, saving and loading took."""
     spikes = random_spikes(options.samples, options.spikes)
     marks = [time.perf_counter()]

@@ -12,11 +12,10 @@ from typing import Any
 import torch
 
 from spsn.data.events import EventStore
-from spsn.devices import lease
 from spsn.grid import RunSettings
-from spsn.memory import peak_bytes, release, reset_peak
+from spsn.memory import peak_after, release, reset_peak
 from spsn.processes import keep_memory
-from spsn.timing.benchmark import begin, chosen, finish, parser, run
+from spsn.timing.benchmark import chosen, finish_points, measuring, parser, run
 from spsn.timing.epoch import epoch_rows
 from spsn.timing.networks import TRAINERS
 from spsn.timing.random_store import SAMPLES, SPIKES, random_store
@@ -39,20 +38,23 @@ def main() -> None:
     p.add_argument("--plain-data", action="store_true", help="no augmentation")
     p.add_argument("--seconds-per-point", type=float, default=3600.0, help="beyond this an epoch is too slow")
     options = p.parse_args()
-    torch.set_num_threads(options.threads)
-    load = begin()
 
-    if options.events:
-        store = EventStore.load(options.events)
-    else:
-        store = random_store(options.samples, options.spikes, 0, options.time_step_ms)
-    with lease(options.device) as device:
+    with measuring(options) as (device, load):
+        store = _store(options)
         points = [_point(options, store, *name, device) for name in chosen(options, TRAINERS, device)]
-        last = points[-1]
-        what = f"training epoch, {last['model']} {last['implementation']}"
-        data = {"data": str(options.events or "random spikes"), "samples": len(store)}
-        details = {"dtype": "float32", **data, "points": points, **load}
-        finish(options, device, last["seconds"], last["peak_bytes"], what=what, **details)
+        details = {
+            "what": f"training epoch, {points[-1]['model']} {points[-1]['implementation']}",
+            "dtype": "float32",
+            "data": str(options.events or "random spikes"),
+            "samples": len(store),
+        }
+        finish_points(options, device, points, load, **details)
+
+
+def _store(options) -> EventStore:
+    if options.events:
+        return EventStore.load(options.events)
+    return random_store(options.samples, options.spikes, 0, options.time_step_ms)
 
 
 def _point(
@@ -69,7 +71,7 @@ def _point(
         **asdict(rows[0]),
         "seconds": median(seconds) if seconds else None,
         "all_seconds": seconds,
-        "peak_bytes": None if held is None else peak_bytes(device),
+        "peak_bytes": peak_after(held, device),
     }
 
 

@@ -9,11 +9,18 @@ with malloc as it comes.
 
 from typing import Any
 
-import torch
-
-from spsn.devices import lease
-from spsn.timing.benchmark import begin, contest_parser, finish, positive, run, table, timed, times_faster
-from spsn.timing.contest import Contestant, compared, contest, with_tuned
+from spsn.timing.benchmark import (
+    beside,
+    contest_parser,
+    finish_points,
+    measuring,
+    positive,
+    run,
+    table,
+    timed,
+    times_faster,
+)
+from spsn.timing.contest import Contestant
 from spsn.timing.filters import FILTER, FILTERS, samples_for
 
 BASE = "fft"
@@ -31,17 +38,15 @@ def main() -> None:
     tuned = ["fft", "fused"]
     p.add_argument("--tuned", nargs="*", default=tuned, choices=FILTERS, help="with malloc tuned too")
     options = p.parse_args()
-    torch.set_num_threads(options.threads)
-    load = begin()
 
-    with lease(options.device) as device:
+    with measuring(options) as (device, load):
         points = [point for steps in options.lengths for point in _points(options, steps, str(device))]
         last = points[-1]
         what = f"forward and backward of the leaky integrator, {last['form']}, T = {last['time_steps']}"
-        details = {"dtype": "float32", "neurons": options.neurons, "tau": options.tau}
-        details |= {"repeats": options.repeats, "points": points}
+        details = {"what": what, "dtype": "float32", "neurons": options.neurons, "tau": options.tau}
+        details |= {"repeats": options.repeats}
         text = table(HEAD, (_row(point, options.neurons) for point in points))
-        finish(options, device, last["seconds"], last["peak_bytes"], text=text, what=what, **details, **load)
+        finish_points(options, device, points, load, text=text, **details)
 
 
 def _points(options, steps: int, device: str) -> list[dict[str, Any]]:
@@ -49,10 +54,7 @@ def _points(options, steps: int, device: str) -> list[dict[str, Any]]:
     shared = {"time_steps": steps, "batch": samples_for(steps), "neurons": options.neurons}
     shared |= {"tau": options.tau, "device": device, "threads": options.threads}
     named = {form: Contestant(form, FILTER, shared | {"form": form}) for form in options.forms}
-    contestants = with_tuned(named, options.tuned)
-    records = compared(contest(contestants, options.repeats, options.warmup), BASE)
-    size = {"time_steps": steps, "batch": shared["batch"]}
-    return [{"form": c.settings["form"], **size, **records[c.name]} for c in contestants]
+    return beside(named, options, BASE, ("form", "time_steps", "batch"))
 
 
 def _row(point: dict[str, Any], neurons: int) -> tuple:

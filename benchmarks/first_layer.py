@@ -8,13 +8,11 @@
 
 from typing import Any
 
-import torch
-
-from spsn.devices import lease
 from spsn.timing.benchmark import (
-    begin,
+    beside,
     contest_parser,
-    finish,
+    finish_points,
+    measuring,
     megabytes,
     positive,
     run,
@@ -22,7 +20,7 @@ from spsn.timing.benchmark import (
     timed,
     times_faster,
 )
-from spsn.timing.contest import Contestant, compared, contest, with_tuned
+from spsn.timing.contest import Contestant
 from spsn.timing.first_layers import FIRST_LAYER, FIRST_LAYERS
 
 BASE = "dense"
@@ -38,21 +36,15 @@ def main() -> None:
     tuned = [form for form in FIRST_LAYERS if form != "densify"]
     p.add_argument("--tuned", nargs="*", default=tuned, choices=FIRST_LAYERS, help="with malloc tuned too")
     options = p.parse_args()
-    torch.set_num_threads(options.threads)
-    load = begin()
 
     sizes = {"batch": options.batch, "time_steps": options.time_steps, "neurons": options.neurons}
-    with lease(options.device) as device:
+    with measuring(options) as (device, load):
         shared = sizes | {"device": str(device), "threads": options.threads}
         named = {form: Contestant(form, FIRST_LAYER, shared | {"form": form}) for form in options.forms}
-        contestants = with_tuned(named, options.tuned)
-        records = compared(contest(contestants, options.repeats, options.warmup), BASE)
-        points = [{"form": c.settings["form"], **records[c.name]} for c in contestants]
-        last = points[-1]
-        what = f"forward and backward of layer 1, {last['form']}"
-        details = {**sizes, "dtype": "float32", "repeats": options.repeats, "points": points, **load}
-        text = table(HEAD, map(_row, points))
-        finish(options, device, last["seconds"], last["peak_bytes"], text=text, what=what, **details)
+        points = beside(named, options, BASE, ("form",))
+        details = {"what": f"forward and backward of layer 1, {points[-1]['form']}", **sizes}
+        details |= {"dtype": "float32", "repeats": options.repeats}
+        finish_points(options, device, points, load, text=table(HEAD, map(_row, points)), **details)
 
 
 def _row(point: dict[str, Any]) -> tuple:

@@ -1,4 +1,4 @@
-"""The parts of `gpu_check` in their order, and the functions that need no module of their own."""
+"""The parts of `gpu_check` in their order, and the one that runs tests."""
 
 import argparse
 import importlib.util
@@ -10,12 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from spsn.errors import SpsnError
-from spsn.settings import NetworkSettings, SequenceLengthTiming
-from spsn.timing.layers import LAYERS
-from spsn.timing.sequence_length import DENSITY, measure_lengths
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("stack", "baseline", "epoch", "graphs", "tests", "lengths", "ceilings", "kernels")
@@ -167,44 +162,8 @@ def _lengths(
 def _length_part(settings: Settings, most: float) -> Part:
     about = {key: settings[key] for key in ("batch_size", "inputs", "neurons")}
     title = f"Figure 5 to T = {max(settings['lengths']):,}, {settings['batch_size']} sample(s)"
-    function, without = "benchmarks.gpu_plan:length_study", {"fused": False}
+    function, without = "benchmarks.sequence_length:length_study", {"fused": False}
     return Part("lengths", title, function, settings, about, 15.0, most, otherwise=without)
-
-
-def length_study(
-    *,
-    device: str,
-    threads: int,
-    batch_size: int,
-    inputs: int,
-    neurons: int,
-    lengths: list[int],
-    repeats: int,
-    seconds_per_point: float,
-    fused: bool = True,
-) -> dict[str, Any]:
-    """Figure 5's curves: medians of `measure_lengths`; `fused` False leaves these out."""
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)  # the paper's way does not ask for it, and gets none here
-    timing = SequenceLengthTiming(tuple(lengths), repeats, batch_size, inputs, neurons, seconds_per_point)
-    network = NetworkSettings(1, neurons, 0.02, 0.02, 1.0, 0.001)
-    names = [name for name in LAYERS if fused or name[1] != "fused"]
-    found = measure_lengths(timing, network, torch.device(device), names=names)
-    curves = [
-        {
-            "model": model,
-            "implementation": implementation,
-            "steps": steps,
-            "status": m.status,
-            "seconds": m.median,
-            "quartiles": m.quartiles,
-            "peak_bytes": m.peak_bytes,
-            "grown_bytes": m.grown_bytes,
-        }
-        for steps, of in found.items()
-        for (model, implementation), m in of.items()
-    ]
-    return {"curves": curves, "repeats": repeats, "density": DENSITY}
 
 
 def gpu_tests(*, paths: list[str], seconds: float) -> dict[str, Any]:

@@ -8,14 +8,12 @@ the last point, named in `what`.
 from typing import Any
 
 import numpy as np
-import torch
 
-from spsn.devices import lease
 from spsn.timing.benchmark import (
-    begin,
     contest_parser,
     digits,
-    finish,
+    finish_points,
+    measuring,
     megabytes,
     positive,
     run,
@@ -40,18 +38,20 @@ def main() -> None:
     options = p.parse_args()
     for model in options.models:
         check(model, options.backend, max(options.runs), max(options.time_steps))
-    torch.set_num_threads(options.threads)
-    load = begin()
-
-    with lease(options.device) as device:
+    with measuring(options) as (device, load):
         points = [point for model in options.models for point in _points(options, model, str(device))]
         last = points[-1]
         size = f"T = {last['time_steps']}, S = {last['runs']}"
-        what = f"training step, {last['model']} {options.backend}, {size}"
-        details = {"batch": options.batch, "dtype": "float32", "backend": options.backend}
-        details |= {"repeats": options.repeats, "orders": orders(points), "points": points}
+        details = {
+            "what": f"training step, {last['model']} {options.backend}, {size}",
+            "batch": options.batch,
+            "dtype": "float32",
+            "backend": options.backend,
+            "repeats": options.repeats,
+            "orders": orders(points),
+        }
         text = table(HEAD, map(_row, points)) + "\n\n" + _said(details["orders"])
-        finish(options, device, last["seconds"], last["peak_bytes"], text=text, what=what, **details, **load)
+        finish_points(options, device, points, load, text=text, **details)
 
 
 def _points(options, model: str, device: str) -> list[dict[str, Any]]:

@@ -9,7 +9,9 @@ once the tables are there, `seconds_with_tables` all CPU seconds of the first pa
 
 import time
 from statistics import quantiles
+from typing import Any
 
+import numpy as np
 import torch
 
 from spsn.data import espeak, membrane
@@ -17,11 +19,12 @@ from spsn.data.audio import trim
 from spsn.data.inner_ear import SAMPLE_RATE, hear
 from spsn.data.speech import speak
 from spsn.data.utterances import plan
-from spsn.memory import peak_bytes, reset_peak
+from spsn.memory import peak_after, reset_peak
 from spsn.timing.benchmark import begin, finish, parser, run
 
 ORIGINAL = {"seconds": 203.0, "sound_seconds": 0.57, "measured": "elsewhere, on another machine"}
 TARGET = 800.0  # times faster than that
+CPU = torch.device("cpu")
 
 
 def main() -> None:
@@ -32,20 +35,35 @@ def main() -> None:
     p.set_defaults(threads=1)
     options = p.parse_args()
     torch.set_num_threads(options.threads)
-    device, load = torch.device("cpu"), begin()
+    load = begin()
 
     said = plan(max(options.utterances, 20), 20, options.seed)[0][: options.utterances]
-    waves = [trim(spoken.wave) for spoken in speak(said)]
-    sounds = list(zip([u.name for u in said], waves, strict=True))
-    lengths = [len(wave) / espeak.SAMPLE_RATE for wave in waves]
+    names, waves = [u.name for u in said], [trim(spoken.wave) for spoken in speak(said)]
     _compile()
-    held = reset_peak(device)
-    first, spikes = _pass(sounds, options.seed)
-    passes = [_pass(sounds, options.seed)[0] for _ in range(options.repeats)]
-    ratios = [s / length for done in passes for s, length in zip(done, lengths, strict=True)]
-    low, median, high = quantiles(ratios, n=4, method="inclusive")
+    held = reset_peak(CPU)
+    first, spikes = _pass(names, waves, options.seed)
+    passes = [_pass(names, waves, options.seed)[0] for _ in range(options.repeats)]
+    median, facts = _facts(first, passes, [len(wave) / espeak.SAMPLE_RATE for wave in waves])
     details = {
         "what": "CPU seconds of one core per second of speech, median over utterances",
+        **facts,
+        "spikes": spikes,
+        "repeats": options.repeats,
+        "sample_rate": SAMPLE_RATE,
+        "channels": membrane.CHANNELS,
+    }
+    finish(options, CPU, median, peak_after(held, CPU), **details, **load)
+
+
+def _facts(
+    first: list[float], passes: list[list[float]], lengths: list[float]
+) -> tuple[float, dict[str, Any]]:
+    """The median of CPU seconds a second of sound, and what follows from the seconds of all passes; `lengths`
+    are the sounds' (s).
+    """
+    ratios = [s / length for done in passes for s, length in zip(done, lengths, strict=True)]
+    low, median, high = quantiles(ratios, n=4, method="inclusive")
+    return median, {
         "quartiles": (low, high),
         "seconds_with_tables": sum(first) / sum(lengths),
         "times_faster": _times_faster(median),
@@ -53,14 +71,9 @@ def main() -> None:
         "times_faster_target": TARGET,
         "original_converter": ORIGINAL,
         "table_seconds": sum(first) - sum(sum(done) for done in passes) / len(passes),
-        "utterances": len(sounds),
+        "utterances": len(lengths),
         "speech_seconds": sum(lengths),
-        "spikes": spikes,
-        "repeats": options.repeats,
-        "sample_rate": SAMPLE_RATE,
-        "channels": membrane.CHANNELS,
     }
-    finish(options, device, median, None if held is None else peak_bytes(device), **details, **load)
 
 
 def _times_faster(ratio: float) -> float:
@@ -68,10 +81,10 @@ def _times_faster(ratio: float) -> float:
     return ORIGINAL["seconds"] / ORIGINAL["sound_seconds"] / ratio
 
 
-def _pass(sounds: list, seed: int) -> tuple[list[float], int]:
+def _pass(names: list[str], waves: list[np.ndarray], seed: int) -> tuple[list[float], int]:
     """CPU seconds of every sound, and the spikes of all."""
     seconds, spikes = [], 0
-    for name, wave in sounds:
+    for name, wave in zip(names, waves, strict=True):
         started = time.process_time()
         times, _ = hear(wave, espeak.SAMPLE_RATE, seed=seed, name=name)
         seconds.append(time.process_time() - started)

@@ -19,7 +19,7 @@ from spsn.data.inner_ear_torch import hear_batch
 from spsn.data.speech import speak, trim
 from spsn.data.utterances import plan
 from spsn.devices import lease
-from spsn.memory import peak_bytes, reset_peak
+from spsn.memory import peak_after, reset_peak
 from spsn.timing.benchmark import begin, finish, parser, run
 
 
@@ -44,7 +44,7 @@ def main() -> None:
             started = time.perf_counter()
             ours = hear_batch(waves, rates, names, seed=options.seed, device=device)
             seconds.append((time.perf_counter() - started) / speech)
-        peak = None if held is None else peak_bytes(device)
+        peak = peak_after(held, device)
         theirs, compiled = _one_by_one(waves, names, options.seed)
         details = {
             "what": "wall seconds per second of speech, all utterances at once",

@@ -17,6 +17,7 @@ from spsn.checkpoints import CheckpointStore
 from spsn.data.events import EventStore
 from spsn.data.shd import check_split, read_split
 from spsn.errors import RecordError, SpsnError
+from spsn.estimate import estimate_epoch
 from spsn.files import digest
 from spsn.grid import TRAINED, Block, RunSettings, blocks, find_block, regularized_name, run_settings
 from spsn.memory import is_out_of_memory, release
@@ -24,7 +25,7 @@ from spsn.records import read_record, record_path
 from spsn.settings import Settings, load
 from spsn.stack import Stack
 from spsn.timing.remote import REFUSED
-from spsn.training import Data, estimate_epoch, train_block
+from spsn.training import Data, train_block
 
 
 def ordered(settings: Settings) -> list[Block]:
@@ -117,7 +118,7 @@ def _asked(
 
 
 def estimate(*, results: str, **asked: Any) -> dict[str, Any]:
-    """Seconds of an epoch of one run of a block, from a few steps (`training.estimate_epoch`)."""
+    """Seconds of an epoch of one run of a block, from a few steps (`spsn.estimate`)."""
     settings, block, data = _asked(**asked)
     runs = runs_of(settings, block, data)
     threads.use(runs[0].backend, settings.execution.threads)

@@ -5,21 +5,23 @@ sum, and the whole step's milliseconds on one thread as measured beside them. `f
 layer with spikes by torch in float32 and in bfloat16, and by this package, each on one thread.
 """
 
-import time
 from collections.abc import Callable
-from statistics import median
+from math import inf
 from typing import Any
 
 import torch
 
 from spsn import threads
+from spsn.errors import SpsnError
 from spsn.timing.benchmark import begin, contest_parser, finish, positive, run, table
+from spsn.timing.measure import Function, measure
 from spsn.timing.parts import TILE, product_forms, spiking_parts
 from spsn.timing.steps import step_subject
 
 DENSITY = {"lif": 0.05, "spsn-sb": 0.4, "spsn-gs": 0.4}  # spikes a neuron and step, about as after training
 LAYERS = 3
 TILES = 500  # in one measured call
+CPU = torch.device("cpu")
 
 
 def main() -> None:
@@ -43,7 +45,7 @@ def main() -> None:
         "forms": forms,
         **load,
     }
-    finish(options, torch.device("cpu"), None, None, text=text, **details)
+    finish(options, CPU, None, None, text=text, **details)
 
 
 def _points(options, model: str) -> list[dict[str, Any]]:
@@ -53,7 +55,7 @@ def _points(options, model: str) -> list[dict[str, Any]]:
         for name, (less, call) in spiking_parts(model, DENSITY[model]).items()
     }
     subject = step_subject(model, "fused", batch=options.batch, time_steps=options.time_steps, threads=1)
-    whole = _median(options, subject.call, lambda: None)
+    whole = _median(options, subject.call)
     drawn = parts.get("random numbers", 0.0)
     rest = whole - sum(parts.values()) + drawn
     parts["all else: layer 1, optimizer, Python"] = rest
@@ -68,7 +70,7 @@ def _forms(options) -> dict[str, float]:
     rows = options.batch * options.time_steps
     found = {}
     for name, call in product_forms(rows, DENSITY["spsn-sb"]):
-        found[name] = 1e3 * _median(options, call, lambda: None)
+        found[name] = 1e3 * _median(options, call)
     ours = spiking_parts("spsn-sb", DENSITY["spsn-sb"])
     for short, name in (("forward", "forward"), ("weight gradient", "weight gradient")):
         _, call = ours[f"product with spikes, {name}"]
@@ -78,18 +80,15 @@ def _forms(options) -> dict[str, float]:
 
 def _seconds(options, call: Callable[[int], None]) -> float:
     """Median seconds of a call for `TILES` tiles."""
-    return _median(options, call, TILES)
+    return _median(options, lambda lap: call(TILES))
 
 
-def _median(options, call: Callable[..., object], argument: object) -> float:
-    """Median seconds of call(argument), after a first one that does not count."""
-    call(argument)
-    seconds = []
-    for _ in range(options.repeats):
-        begun = time.perf_counter()
-        call(argument)
-        seconds.append(time.perf_counter() - begun)
-    return median(seconds)
+def _median(options, function: Function) -> float:
+    """Median seconds of a call, after a first one that does not count."""
+    found = measure(function, repeats=options.repeats, warmup=1, device=CPU, budget_seconds=inf)
+    if found.median is None:
+        raise SpsnError("memory did not suffice for a part; make --batch or --time-steps smaller")
+    return found.median
 
 
 def _row(point: dict[str, Any]) -> tuple[str, ...]:

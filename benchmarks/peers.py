@@ -11,6 +11,7 @@ record.
 import json
 import sys
 import tempfile
+from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from spsn.timing.random_store import CLASSES, SPIKES_PER_STEP, even_store
 GAIN = 4.0  # so that hidden neurons fire about as often as those of a trained network
 
 
-def main() -> None:
+def _options() -> Namespace:
     p = parser(__doc__.partition("\n\n")[0].replace("\n", " "))
     p.add_argument("--draw", type=Path, metavar="RECORD", help="write the page and picture of this record")
     p.add_argument("--docs", type=Path, default=ROOT / "docs", help="folder of the page and the picture")
@@ -46,13 +47,18 @@ def main() -> None:
     p.add_argument("--seconds", type=float, default=100.0, help="beyond this a system has fewer rounds")
     p.set_defaults(device="cpu", threads=2)
     options = p.parse_args()
+    if options.device != "cpu" and not options.draw:
+        p.error("the comparison is one of CPUs; leave out --device")
+    return options
+
+
+def main() -> None:
+    options = _options()
     if options.draw:
         from benchmarks.peer_networks.page import write_page  # needs what draws figures
 
         write_page(_read(options.draw), options.docs)
         return
-    if options.device != "cpu":
-        p.error("the comparison is one of CPUs; leave out --device")
     torch.set_num_threads(options.threads)
     load = begin()
     points = [point for steps in options.time_steps for point in _points(options, steps)]
@@ -80,7 +86,7 @@ def _read(path: Path) -> dict[str, Any]:
     return record
 
 
-def _points(options, steps: int) -> list[dict[str, Any]]:
+def _points(options: Namespace, steps: int) -> list[dict[str, Any]]:
     """The measurements of all systems at one T."""
     shape = Shape(options.batch, steps, options.hidden_layers, options.hidden_size)
     with tempfile.TemporaryDirectory() as folder:
@@ -98,7 +104,7 @@ def _points(options, steps: int) -> list[dict[str, Any]]:
     return [{"system": name, **described[name], **asdict(shape), **found[name]} for name in options.systems]
 
 
-def _inputs(options, shape: Shape) -> Inputs:
+def _inputs(options: Namespace, shape: Shape) -> Inputs:
     """Even spikes, and this package's initial weights of seed 0 times `--gain`."""
     store = even_store(shape.batch, shape.steps, density=options.spikes_per_step)
     state = StackedNetwork(lif_run(shape, store), [0]).run_state(0)

@@ -5,22 +5,25 @@ the longest T that was measured, named in `what`. `--csv` writes the repeats as 
 has them.
 """
 
+from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from spsn.devices import lease
 from spsn.processes import keep_memory
 from spsn.settings import NetworkSettings, SequenceLengthTiming
-from spsn.timing.benchmark import begin, chosen, finish, parser, run
+from spsn.timing.benchmark import chosen, finish, measuring, parser, run
 from spsn.timing.layers import LAYERS
 from spsn.timing.measure import Measurement
-from spsn.timing.sequence_length import DENSITY, length_rows, measure_lengths
+from spsn.timing.sequence_length import DENSITY, Name, length_rows, measure_lengths
 from spsn.timing.study import device_name, write_rows
 
+CURVE = ("model", "implementation", "steps", "status", "seconds", "quartiles", "peak_bytes", "grown_bytes")
 
-def main() -> None:
+
+def _options() -> Namespace:
     p = parser(__doc__.partition("\n")[0], LAYERS)
     p.add_argument("--lengths", type=int, nargs="+", default=[100, 200, 500, 1000, 2000], help="time steps")
     p.add_argument("--repeats", type=int, default=5)
@@ -31,16 +34,16 @@ def main() -> None:
     p.add_argument("--time-step", type=float, default=0.001, help="s")
     p.add_argument("--seconds-per-point", type=float, default=60.0, help="beyond this a point is too slow")
     p.add_argument("--csv", type=Path, help="write the table of all repeats to this file")
-    options = p.parse_args()
-    torch.set_num_threads(options.threads)
-    load = begin()
+    return p.parse_args()
 
+
+def main() -> None:
+    options = _options()
     sizes = options.batch_size, options.inputs, options.neurons
     timing = SequenceLengthTiming(tuple(options.lengths), options.repeats, *sizes, options.seconds_per_point)
-    network = NetworkSettings(1, options.neurons, options.tau, options.tau, 1.0, options.time_step)
-    with lease(options.device) as device:
+    network = _network(options.neurons, options.tau, options.time_step)
+    with measuring(options) as (device, load):
         found = measure_lengths(timing, network, device, names=chosen(options, LAYERS, device))
-        points = [_point(t, *name, m) for t, of in sorted(found.items()) for name, m in of.items()]
         if options.csv:
             write_rows(length_rows(found, timing, device_name(device)), options.csv)
         name = list(found[timing.lengths[0]])[-1]
@@ -48,8 +51,40 @@ def main() -> None:
         m = Measurement("") if last is None else found[last][name]
         what = f"forward and backward of one layer, {' '.join(name)}, T = {last}"
         shape = {"batch_size": sizes[0], "inputs": sizes[1], "neurons": sizes[2], "density": DENSITY}
-        details = {"dtype": "float32", "repeats": options.repeats, **shape, "points": points, **load}
+        details = {"dtype": "float32", "repeats": options.repeats, **shape, "points": _points(found), **load}
         finish(options, device, m.median, m.peak_bytes, what=what, quartiles=m.quartiles, **details)
+
+
+def length_study(
+    *,
+    device: str,
+    threads: int,
+    batch_size: int,
+    inputs: int,
+    neurons: int,
+    lengths: list[int],
+    repeats: int,
+    seconds_per_point: float,
+    fused: bool = True,
+) -> dict[str, Any]:
+    """Figure 5's curves for `gpu_check`: `CURVE` of every measurement; `fused` False leaves these out."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)  # the paper's way does not ask for it, and gets none here
+    timing = SequenceLengthTiming(tuple(lengths), repeats, batch_size, inputs, neurons, seconds_per_point)
+    names = [name for name in LAYERS if fused or name[1] != "fused"]
+    found = measure_lengths(timing, _network(neurons, 0.02, 0.001), torch.device(device), names=names)
+    curves = [{key: point[key] for key in CURVE} for point in _points(found)]
+    return {"curves": curves, "repeats": repeats, "density": DENSITY}
+
+
+def _network(neurons: int, tau: float, time_step: float) -> NetworkSettings:
+    """One layer, both of its time constants `tau`; seconds."""
+    return NetworkSettings(1, neurons, tau, tau, 1.0, time_step)
+
+
+def _points(found: Mapping[int, Mapping[Name, Measurement]]) -> list[dict[str, Any]]:
+    """The measurements of `measure_lengths`, the shortest T first."""
+    return [_point(steps, *name, m) for steps, of in sorted(found.items()) for name, m in of.items()]
 
 
 def _point(steps: int, model: str, implementation: str, m: Measurement) -> dict[str, Any]:

@@ -5,10 +5,7 @@ steps took beyond what was held before them (network, optimizer, batch), `peak_b
 The dense input of `baseline` and `unbind` is made before the step, as data: `dense_bytes` of what was held.
 """
 
-import torch
-
-from spsn.devices import lease
-from spsn.timing.benchmark import begin, contest_parser, digits, finish, megabytes, positive, run
+from spsn.timing.benchmark import contest_parser, digits, finish, measuring, megabytes, positive, run
 from spsn.timing.contest import Contestant, contest
 from spsn.timing.steps import BACKENDS, MODELS, STEP, check
 
@@ -23,11 +20,9 @@ def main() -> None:
     p.add_argument("--malloc-tuned", action="store_true", help="let glibc keep large freed blocks")
     options = p.parse_args()
     check(options.model, options.backend, options.runs, options.time_steps)
-    torch.set_num_threads(options.threads)
-    load = begin()
 
     sizes = {key: getattr(options, key) for key in ("model", "backend", "batch", "time_steps", "runs")}
-    with lease(options.device) as device:
+    with measuring(options) as (device, load):
         settings = sizes | {"device": str(device), "threads": options.threads}
         contestant = Contestant(options.backend, STEP, settings, options.malloc_tuned)
         outcome = contest([contestant], options.repeats, options.warmup)[options.backend]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from readers import READERS, outcome
 from support import ROOT, load_config
 
-from spsn.data.listings import _ways
+from spsn.data.patterns import _ways
 from spsn.data.shd import SpikeFile, read_split
 from spsn.errors import DataError, SettingsError
 from spsn.mapping import shown

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from spsn.checkpoints import load_weights
 from spsn.cli import main
@@ -15,9 +17,9 @@ from spsn.evaluation import repeat_sample, repeat_test
 from spsn.grid import find_block
 from spsn.network import StackedNetwork
 from spsn.records import read_record
-from spsn.robustness import TEST_SET_COLUMNS, TRIAL_COLUMNS, load_network, study
+from spsn.robustness import TEST_SET_COLUMNS, TRIAL_COLUMNS, study
 from spsn.training import Data, train_block
-from spsn.weights import evaluate_weights
+from spsn.weights import evaluate_weights, with_weights
 
 MODELS = ("spsn-sb", "spsn-gs")
 TRIALS = 3
@@ -55,6 +57,10 @@ def weights_of(results, model):
     return results / "runs" / "accuracy" / model / "augmented" / "seed0.safetensors"
 
 
+def network_of(results, model):
+    return with_weights(record_of(results, model).settings, load_weights(weights_of(results, model)))
+
+
 def wanting(settings, **changes):
     """The settings with another robustness experiment."""
     experiment = replace(settings.experiments.robustness, **changes)
@@ -82,8 +88,8 @@ def test_rows_and_columns(settings, stores, shown):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_trials_are_the_potentials_of_the_sample(settings, stores, results, shown, model):
-    network = load_network(record_of(results, model), weights_of(results, model))
-    potentials = repeat_sample(network, stores[1], settings.experiments.robustness.sample, TRIALS)
+    sample = settings.experiments.robustness.sample
+    potentials = repeat_sample(network_of(results, model), stores[1], sample, TRIALS)
     rows = of(shown[0], model)
     written = np.array([float(row["mean_potential"]) for row in rows]).reshape(TRIALS, 4)
     assert np.array_equal(written, potentials)
@@ -94,7 +100,7 @@ def test_trials_are_the_potentials_of_the_sample(settings, stores, results, show
 @pytest.mark.parametrize("model", MODELS)
 def test_the_first_pass_is_the_records_and_the_rest_follow_from_the_passes(stores, results, shown, model):
     record = record_of(results, model)
-    labels = repeat_test(load_network(record, weights_of(results, model)), stores[1], TRIALS)
+    labels = repeat_test(network_of(results, model), stores[1], TRIALS)
     assert labels[0].tolist() == list(record.result.predictions)
     rows = of(shown[1], model)
     for sample, row in enumerate(rows):
@@ -139,6 +145,15 @@ def test_other_spikes_than_the_records_are_refused(settings, stores, results):
 
 def test_a_run_that_is_absent_is_named(settings, stores, tmp_path):
     with pytest.raises(RecordError, match="accuracy/spsn-sb/augmented/seed0.json"):
+        run_study(settings, stores[1], tmp_path)
+
+
+def test_weights_of_another_network_are_refused_with_their_file(settings, stores, results, tmp_path):
+    shutil.copytree(results / "runs", tmp_path / "runs")
+    weights = load_weights(weights_of(results, MODELS[0]))
+    kept = weights_of(tmp_path, MODELS[0])
+    save_file({name: tensor[..., :1].contiguous() for name, tensor in weights.items()}, kept)
+    with pytest.raises(RecordError, match="seed0.safetensors: these weights are not .*; train the run again"):
         run_study(settings, stores[1], tmp_path)
 
 

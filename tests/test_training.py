@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from spsn import sources, training
+from spsn import estimate, sources, training
 from spsn.checkpoints import Checkpoint, CheckpointStore, History, load_weights, weights_digest
 from spsn.data.batches import Batches, draw_augmentation
-from spsn.errors import BusyError, DataError
+from spsn.errors import BusyError, DataError, TrainingError
+from spsn.estimate import estimate_epoch
 from spsn.evaluation import test as evaluate
 from spsn.grid import find_block, run_settings
 from spsn.network import StackedNetwork
 from spsn.records import read_record
 from spsn.settings import Augmentation
 from spsn.stack import Stack, train_epoch
-from spsn.training import Data, TrainingError, _groups, _resume, estimate_epoch, train_block
+from spsn.training import Data, _groups, _resume, train_block
 
 CPU = torch.device("cpu")
 BLOCKS = ("accuracy/spsn-sb/augmented", "accuracy/lif/basic", "regularization/spsn-gs/regularized-0.10")
@@ -249,7 +250,7 @@ def test_a_stack_goes_on_from_an_epoch_that_all_its_runs_have(run, stores, tmp_p
 def test_an_estimate_over_six_hours_on_a_cpu_stops_with_the_way_to_go_on(
     settings, stores, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(training, "estimate_epoch", lambda *_: 10_000.0)
+    monkeypatch.setattr(estimate, "estimate_epoch", lambda *_: 10_000.0)
     with pytest.raises(TrainingError, match="22 h 13 min.*allow_long"):
         train(settings, stores, tmp_path)
     allowed = replace(settings, execution=replace(settings.execution, allow_long=True))
@@ -337,7 +338,7 @@ def test_without_memory_for_an_estimate_training_begins_without_one(
     def greedy(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(training, "estimate_epoch", greedy)
+    monkeypatch.setattr(estimate, "estimate_epoch", greedy)
     with caplog.at_level(logging.INFO):
         assert len(train(settings, stores, tmp_path, seeds=range(2))) == 2
     assert "estimated no time yet" in caplog.text

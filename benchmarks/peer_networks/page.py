@@ -17,21 +17,22 @@ BASE = "fused"  # what the others are compared with
 
 PAGE = """# The LIF network beside four libraries
 
-This page and its picture are made from a record by `python -m benchmarks.peers --draw RECORD`; `make peers`
-installs the libraries, measures, and makes both anew.
+How long does a training step take here and in other libraries for spiking networks, and do their neurons
+agree? `make peers` installs the libraries, compares the neurons, measures, and writes this page and its
+picture. `python -m benchmarks.peers --draw RECORD` only writes them, from a record.
 
-One training step (forward, backward, Adamax; cross entropy of the readout's mean over time) of the LIF
-network {sizes}: {batch} samples, float32, {threads} threads on a CPU ({processor},
-{cores} cores). All systems get the same {spikes:g} spikes a step and sample and the same initial weights
+The task is one training step (forward, backward, Adamax; cross entropy of the readout's mean over time) of
+the LIF network {sizes}: {batch} samples, float32, {threads} threads on a CPU ({processor},
+{cores} cores). All systems get the same {spikes:g} spikes per step and sample and the same initial weights
 ({gain:g} times this package's, so that untrained neurons fire). Time constants are {tau:g} ms at steps of
 1 ms, the threshold is 1.
 
-Each system runs in a process of its own, which sleeps while the others work. They take turns, one measured
-step a round; the table gives medians, in brackets the range and the number of steps, which is smaller where
-a step takes long. Before a measured step there is one that is not measured, unless it takes longer than
-{slow:g} s. All processes tell the C library to keep freed memory, as this package's commands do. Memory is
-that of the whole process in a step: interpreter, libraries, the input (dense for the libraries and the
-loops, events for `fused` and `torch`) and what the step takes.
+Each system runs in its own process, which sleeps while the others work. The processes take turns, one
+measured step per round. The table gives medians and, in brackets, the range and the number of steps, which
+is smaller for slow systems. Each measured step follows one that is not measured, unless a step takes longer
+than {slow:g} s. All processes tell the C library to keep freed memory, as this package's commands do. MB is
+the memory of the whole process during a step: interpreter, libraries, the input (dense for the libraries and
+the loops, events for `fused` and `torch`) and what the step itself takes.
 
 ![seconds of a training step per system](peers.png)
 
@@ -39,26 +40,25 @@ loops, events for `fused` and `torch`) and what the step takes.
 {missing}
 ## What differs
 
-This compares time, not what is computed: the libraries' neurons are similar, not equal.
+The table above compares time only. The libraries' neurons are similar, not equal:
 
 {dynamics}
 
-Order 2 has a synaptic current with a time constant of its own, as this package's LIF has; order 1 has none,
-which is less work and, from the same weights, fires less. Spikes are per 1000 neurons and time steps in the
-hidden layers at T = {longest:,}, after the measured steps; the libraries compute as much for few spikes as
-for many.
+Neurons of order 2 have a synaptic current with its own time constant, as this package's LIF. Neurons of
+order 1 have none, which is less work, and they fire less with the same weights. Spikes are given per 1000
+neurons and time steps for each hidden layer at T = {longest:,}, after the measured steps; the libraries' work
+does not depend on their number.
 
-A form that slices its input at every step (`x[t]`, `x[:, t]`) has a backward pass that fills a whole zero
-tensor for each step, so that its time grows with the square of T. `paper`, norse's LIF and sinabs' LIF are
-such forms; `unbind`, `lif_feed_forward_integral` and the layer called step by step do the same without
-slices.
+If the input is sliced at every step (`x[t]`, `x[:, t]`), the backward pass fills a zero tensor of the whole
+sequence for each step, so its time grows with the square of T. `paper`, norse's LIF and sinabs' LIF work this
+way; `unbind`, `lif_feed_forward_integral` and the layer called step by step compute the same without slices.
 
 {agreement}
 ## Versions
 
 {versions}
 
-Source: {commit}. Load of the machine before: {load} (processes at work, means over 1, 5, 15 minutes).
+Source: {commit}. Load of the machine beforehand: {load} (running processes, means over 1, 5, 15 minutes).
 Command: `{command}`.
 """
 

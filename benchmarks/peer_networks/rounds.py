@@ -1,8 +1,6 @@
 """Systems measured in turn, each in its own process: one step of each a round, always in the same order."""
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -13,6 +11,7 @@ from typing import Any
 
 from benchmarks.peer_networks import SYSTEMS
 from spsn.timing.contest import PAUSE
+from spsn.timing.pipe import Process
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOW = 5.0  # s: a step longer than this is measured without one before it
@@ -23,58 +22,42 @@ class Failure(Exception):
     """A system that cannot be measured, and why."""
 
 
-class Worker:
+class Worker(Process):
     """A process that runs one system (`worker.py`)."""
 
     def __init__(self, system: str, python: str | Path, inputs: Path, threads: int) -> None:
         """Raises `Failure` where `python` cannot be run, or the system's network not be built."""
         self.errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (`close`)
-        command = [python, "-m", "benchmarks.peer_networks.worker", system, inputs, threads]
+        command = [python, "-m", "benchmarks.peer_networks.worker", system, inputs, str(threads)]
         paths = [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        own = {"PYTHONPATH": os.pathsep.join(paths)}
         try:
-            self.process = subprocess.Popen(
-                [str(word) for word in command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self.errors,
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-                encoding="utf-8",
-            )
+            super().__init__(command, stderr=self.errors, cwd=ROOT, env=os.environ | own)
         except OSError as error:
             self.errors.close()
             raise Failure(f"{python} cannot be run ({error.strerror}); `make peers` makes it") from None
-        self.versions = self._read()["versions"]
+        self.versions = self.answer()["versions"]
 
-    def ask(self, word: str) -> dict[str, Any]:
-        """The answer to one word. Raises `Failure`, after which the process is gone."""
-        try:
-            print(word, file=self.process.stdin, flush=True)
-        except BrokenPipeError:
-            raise self._ended() from None
-        return self._read()
-
-    def close(self) -> None:
-        """End the process."""
-        self.process.kill()
-        self.process.communicate()
+    def end(self) -> None:
+        """End the process at once."""
+        super().end()
         self.errors.close()
 
-    def _read(self) -> dict[str, Any]:
-        line = self.process.stdout.readline()
-        if not line:
+    def answer(self) -> dict[str, Any]:
+        """The next answer. Raises `Failure`, after which the process is gone, where there is none."""
+        said = super().answer()
+        if said is None:
             raise self._ended()
-        answer = json.loads(line)
-        if "error" in answer:
-            self.close()
-            raise Failure(answer["error"])
-        return answer
+        if "error" in said:
+            self.end()
+            raise Failure(said["error"])
+        return said
 
     def _ended(self) -> Failure:
         status = self.process.wait()
         self.errors.seek(0)
         said = " / ".join(self.errors.read().strip().splitlines()[-LAST_LINES:])
-        self.close()
+        self.end()
         return Failure(f"the process ended with status {status}: {said}")
 
 
@@ -108,7 +91,7 @@ def measure(
             _try(system, "state", workers, points)
     finally:
         for worker in workers.values():
-            worker.close()
+            worker.end()
     return {system: _summary(points[system]) for system in systems}
 
 

@@ -13,21 +13,20 @@ Whatever goes wrong is answered with {"error": ...}, and the process ends.
 """
 
 import importlib
-import json
-import os
 import platform
 import sys
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 
 from benchmarks.peer_networks import SYSTEMS
 from benchmarks.peer_networks.inputs import Inputs
-from spsn.memory import peak_bytes, release, reset_peak
+from spsn.memory import peak_after, release, reset_peak
 from spsn.processes import keep_memory
+from spsn.timing.pipe import answering
 
 CPU = torch.device("cpu")
 REHEARSED = 2  # time steps after which everything is imported, compiled and planned
@@ -35,18 +34,17 @@ REHEARSED = 2  # time steps after which everything is imported, compiled and pla
 
 def main() -> None:
     """Serve the lines of standard input."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints is no answer
     system, path, threads = sys.argv[1:]
     keep_memory()
-    try:
-        trainer = _prepare(system, Inputs.load(Path(path)), int(threads))
-        _answer(answers, {"versions": _versions(system)})
-        for line in sys.stdin:
-            _answer(answers, ANSWERS[line.strip()](trainer))
-    except Exception as error:
-        _answer(answers, {"error": f"{type(error).__name__}: {error}"})
-        raise
+    with answering() as send:
+        try:
+            trainer = _prepare(system, Inputs.load(Path(path)), int(threads))
+            send({"versions": _versions(system)})
+            for line in sys.stdin:
+                send(ANSWERS[line.strip()](trainer))
+        except Exception as error:
+            send({"error": f"{type(error).__name__}: {error}"})
+            raise
 
 
 def _prepare(system: str, inputs: Inputs, threads: int) -> Any:
@@ -75,14 +73,10 @@ def _versions(system: str) -> dict[str, str]:
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in sorted(names)}
 
 
-def _answer(answers: TextIO, value: dict[str, Any]) -> None:
-    print(json.dumps(value), file=answers, flush=True)
-
-
 def _first(trainer: Any) -> dict[str, Any]:
     held = reset_peak(CPU)
     seconds = _seconds(trainer)
-    peak = None if held is None else peak_bytes(CPU)
+    peak = peak_after(held, CPU)
     release()
     return {"seconds": seconds, "peak_bytes": peak, "held_bytes": held}
 

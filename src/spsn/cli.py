@@ -8,7 +8,6 @@ from pathlib import Path
 
 from spsn import commands, data_commands, verify_command
 from spsn.errors import SpsnError
-from spsn.files import parse_json
 from spsn.layout import parse_seeds
 from spsn.processes import end_with_parent
 
@@ -64,62 +63,55 @@ def _command(of, name: str, run, help: str, *, follows: bool = False) -> argpars
     return command
 
 
+def _paths(command: argparse.ArgumentParser, *options: str, help: str | None = None) -> None:
+    """Paths without which a command cannot do."""
+    for option in options:
+        command.add_argument(option, type=Path, required=True, help=help)
+
+
 def _settings_commands(of) -> None:
     c = _command(of, "settings", commands.settings, "check a configuration and write it as one JSON file")
-    given = c.add_mutually_exclusive_group(required=True)
-    given.add_argument("--config", nargs="+", type=Path, help="YAML files, each laid over those before it")
-    given.add_argument("--json", type=parse_json, help="the configuration itself")
-    c.add_argument("--out", type=Path, required=True)
+    help = "YAML files, each laid over those before it"
+    c.add_argument("--config", nargs="+", type=Path, required=True, help=help)
+    _paths(c, "--out")
 
 
 def _run_commands(of) -> None:
-    c = _command(
-        of,
-        "train",
-        commands.train,
-        "train the runs of one block, or go on where they were stopped",
-        follows=True,
-    )
-    c.add_argument("--settings", type=Path, required=True)
+    help = "train the runs of one block, or go on where they were stopped"
+    c = _command(of, "train", commands.train, help, follows=True)
+    _paths(c, "--settings")
     c.add_argument("--block", required=True, help="experiment/model/condition")
     c.add_argument("--seeds", type=parse_seeds, required=True, help="0-9 or 0,3,7")
-    c.add_argument("--train", type=Path, required=True, help="event store")
-    c.add_argument("--test", type=Path, required=True, help="event store")
-    c.add_argument("--results", type=Path, required=True, help="results/<name>")
+    _paths(c, "--train", "--test", help="event store")
+    _paths(c, "--results", help="results/<name>")
 
-    c = _command(
-        of,
-        "robustness",
-        commands.robustness,
-        "show trained networks the same input again and again",
-        follows=True,
-    )
-    c.add_argument("--settings", type=Path, required=True)
-    c.add_argument("--test", type=Path, required=True, help="event store")
-    c.add_argument("--results", type=Path, required=True, help="results/<name>, with the runs that are shown")
-    c.add_argument("--out-trials", type=Path, required=True)
-    c.add_argument("--out-test-set", type=Path, required=True)
+    help = "show trained networks the same input again and again"
+    c = _command(of, "robustness", commands.robustness, help, follows=True)
+    _paths(c, "--settings")
+    _paths(c, "--test", help="event store")
+    _paths(c, "--results", help="results/<name>, with the runs that are shown")
+    _paths(c, "--out-trials", "--out-test-set")
 
-    c = _command(
-        of,
-        "evaluate",
-        commands.evaluate,
+    _weights_commands(of)
+
+    c = _command(of, "illustrate", commands.illustrate, "simulate the neurons of Figure 1")
+    _paths(c, "--settings", "--out")
+
+
+def _weights_commands(of) -> None:
+    help = (
         "test weights on a data file: a run's with the settings in the record beside them, others (the "
         "authors' published ones too) with the paper's, Table I: time constants of 20 ms, threshold 1, reset "
-        "as in the authors' program, the readout's mean over time; the output says which",
+        "as in the authors' program, the readout's mean over time; the output says which"
     )
-    c.add_argument("--weights", type=Path, required=True, help=".safetensors of a run, or a published .pt")
+    c = _command(of, "evaluate", commands.evaluate, help)
+    _paths(c, "--weights", help=".safetensors of a run, or a published .pt")
     c.add_argument("--model", help="of weights without a record; a run's record knows its own")
-    c.add_argument("--test", type=Path, required=True, help="event store")
+    _paths(c, "--test", help="event store")
     c.add_argument("--trials", type=int, default=1, help="passes with new noise")
 
-    c = _command(
-        of,
-        "published-weights",
-        commands.published_weights,
-        "bring the authors' published weights, and count how often they are right on a test file",
-        follows=True,
-    )
+    help = "bring the authors' published weights, and count how often they are right on a test file"
+    c = _command(of, "published-weights", commands.published_weights, help, follows=True)
     c.add_argument("--weights", required=True, help="'fetch', or the folder in which their outputs/ lie")
     c.add_argument("--folder", type=Path, default=Path("published-weights"), help="where they are fetched to")
     c.add_argument("--test", type=Path, help="HDF5 file in SHD's layout, such as shd_test.h5")
@@ -130,82 +122,56 @@ def _run_commands(of) -> None:
         "--out", type=Path, help="write only where they lie, or why they could not be had (for the workflow)"
     )
 
-    c = _command(
-        of, "golden", commands.golden, "run the authors' published weights for the report", follows=True
-    )
-    c.add_argument("--settings", type=Path, required=True)
-    c.add_argument("--weights", type=Path, required=True, help="what `published-weights --out` wrote")
-    c.add_argument("--test", type=Path, required=True, help="event store in steps of 1 ms")
-    c.add_argument("--out-passes", type=Path, required=True)
-    c.add_argument("--out-about", type=Path, required=True)
-
-    c = _command(of, "illustrate", commands.illustrate, "simulate the neurons of Figure 1")
-    c.add_argument("--settings", type=Path, required=True)
-    c.add_argument("--out", type=Path, required=True)
+    help = "run the authors' published weights for the report"
+    c = _command(of, "golden", commands.golden, help, follows=True)
+    _paths(c, "--settings")
+    _paths(c, "--weights", help="what `published-weights --out` wrote")
+    _paths(c, "--test", help="event store in steps of 1 ms")
+    _paths(c, "--out-passes", "--out-about")
 
 
 def _timing_commands(of) -> None:
-    c = _command(
-        of, "time-epoch", commands.time_epoch, "measure one epoch of every model (Figure 3C)", follows=True
-    )
-    c.add_argument("--settings", type=Path, required=True)
-    c.add_argument("--train", type=Path, required=True, help="event store")
-    c.add_argument("--out", type=Path, required=True)
+    help = "measure one epoch of every model (Figure 3C)"
+    c = _command(of, "time-epoch", commands.time_epoch, help, follows=True)
+    _paths(c, "--settings")
+    _paths(c, "--train", help="event store")
+    _paths(c, "--out")
 
-    c = _command(
-        of,
-        "time-lengths",
-        commands.time_lengths,
-        "measure one layer against sequence length (Figure 5)",
-        follows=True,
-    )
-    c.add_argument("--settings", type=Path, required=True)
-    c.add_argument("--out", type=Path, required=True)
+    help = "measure one layer against sequence length (Figure 5)"
+    c = _command(of, "time-lengths", commands.time_lengths, help, follows=True)
+    _paths(c, "--settings", "--out")
 
-    c = _command(
-        of,
-        "time-methods",
-        commands.time_methods,
-        "measure a training step of the comparison's methods against sequence length",
-        follows=True,
-    )
-    c.add_argument("--settings", type=Path, required=True)
-    c.add_argument("--out", type=Path, required=True)
+    help = "measure a training step of the comparison's methods against sequence length"
+    c = _command(of, "time-methods", commands.time_methods, help, follows=True)
+    _paths(c, "--settings", "--out")
 
 
 def _report_commands(of) -> None:
     c = _command(of, "collect", commands.collect, "gather run records into one table")
     c.add_argument("records", type=Path, nargs="*")
-    c.add_argument("--out", type=Path, required=True)
+    _paths(c, "--out")
 
-    c = _command(
-        of,
-        "notebook",
-        commands.notebook,
-        "execute a notebook; take out what changes every time",
-        follows=True,
-    )
+    help = "execute a notebook; take out what changes every time"
+    c = _command(of, "notebook", commands.notebook, help, follows=True)
     c.add_argument("notebook", type=Path)
     c.add_argument("--results", required=True, help="the folder that it is about")
-    c.add_argument("--out", type=Path, required=True)
+    _paths(c, "--out")
 
     c = _command(of, "provenance", commands.provenance, "write machine, versions, configuration and commands")
-    c.add_argument("--settings", type=Path, required=True)
-    c.add_argument("--results", type=Path, required=True)
+    _paths(c, "--settings", "--results")
     c.add_argument(
         "--command", action="extend", nargs="+", default=[], help="the commands that made these results"
     )
     c.add_argument(
         "--with-comparison", action="store_true", help="of part II, the comparison of methods, too"
     )
-    c.add_argument("--out", type=Path, required=True)
+    _paths(c, "--out")
 
     c = _command(of, "report", commands.report, "typeset the report", follows=True)
-    c.add_argument("--settings", type=Path, required=True)
-    c.add_argument("--results", type=Path, required=True)
+    _paths(c, "--settings", "--results")
     c.add_argument("--source", type=Path, default=Path("paper/report.tex"))
     c.add_argument("--with-comparison", action="store_true", help="with part II, the comparison of methods")
-    c.add_argument("--out", type=Path, required=True)
+    _paths(c, "--out")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,7 @@ def settings(options: Options) -> None:
     """Check a configuration and write it."""
     from spsn.settings import from_mapping, to_mapping
 
-    config = options.json if options.json is not None else merged(options.config)
-    write_json(options.out, to_mapping(from_mapping(config)))
+    write_json(options.out, to_mapping(from_mapping(merged(options.config))))
 
 
 def merged(paths: list[Path]) -> dict[str, Any]:

@@ -106,6 +106,7 @@ def _binning(of, command: Callable) -> None:
 
 def fetch(options: Options) -> None:
     """Fetch or link one file of SHD and write beside it where it came from."""
+    from spsn.data import existing
     from spsn.data import fetch as fetching
 
     folder, name = options.out.parent, options.out.name
@@ -116,7 +117,7 @@ def fetch(options: Options) -> None:
         given["archives"] = dict(_pair(text) for text in options.archives)
     if options.data_dir is not None:
         given.pop("sources", None)
-        source = fetching.use_existing(options.data_dir, name, folder, **given)
+        source = existing.use_existing(options.data_dir, name, folder, **given)
     else:
         source = fetching.fetch(name, folder, **given)
     _write_source(options.out, source)

@@ -19,6 +19,10 @@ class RecordError(SpsnError):
     """A run record or checkpoint that is absent, damaged or belongs to other settings."""
 
 
+class TrainingError(SpsnError):
+    """Training cannot go on."""
+
+
 class BusyError(SpsnError):
     """Somebody else holds the lock on what was asked for."""
 

@@ -200,8 +200,7 @@ def run_settings(
     `backend` is what the configuration's means on the device at hand (`devices.backend_for`). Left out it
     stays as configured, perhaps "auto": enough to tell one job from another, not to make a network.
     """
-    network, training, condition = block.network, block.training, block.condition
-    augmentation, traits = settings.augmentation, TRAITS[block.model]
+    condition, traits = block.condition, TRAITS[block.model]
     return RunSettings(
         experiment=block.experiment,
         model=block.model,
@@ -211,25 +210,16 @@ def run_settings(
         classes=classes,
         train_digest=train_digest,
         test_digest=test_digest,
-        hidden_layers=network.hidden_layers,
-        hidden_size=network.hidden_size,
-        tau_mem=network.tau_mem,
-        tau_syn=network.tau_syn,
-        threshold=network.threshold,
-        time_step=network.time_step,
-        lif_reset=network.lif_reset,
+        **vars(block.network),
+        **vars(block.training),
         loss_mode=condition.loss_mode,
         rate_threshold=condition.rate_threshold,
-        shift=augmentation.shift if condition.augmented else 0.0,
-        scale=augmentation.scale if condition.augmented else 0.0,
-        epochs=training.epochs,
-        batch_size=training.batch_size,
-        learning_rate=training.learning_rate,
-        backend="torch" if traits.fused == "none" else backend or settings.execution.backend,
-        threads=settings.execution.threads,
-        surrogate=network.surrogate,
         psu_reset=condition.psu_reset,
         first_input=condition.first_input,
+        shift=settings.augmentation.shift if condition.augmented else 0.0,
+        scale=settings.augmentation.scale if condition.augmented else 0.0,
+        backend="torch" if traits.fused == "none" else backend or settings.execution.backend,
+        threads=settings.execution.threads,
         steps=steps if traits.square else None,
     )
 

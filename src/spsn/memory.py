@@ -56,6 +56,11 @@ def peak_bytes(device: torch.device) -> int | None:
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _status_bytes("VmHWM")
 
 
+def peak_after(held: int | None, device: torch.device) -> int | None:
+    """`peak_bytes` where `held`, which `reset_peak` returned, says that peaks can be told; else None."""
+    return None if held is None else peak_bytes(device)
+
+
 def available_bytes(device: torch.device) -> int | None:
     """Memory that could still be had on a CPU, where taking more may end the process; None on a GPU."""
     if device.type == "cuda":

@@ -4,6 +4,8 @@ line in a log.
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 EVERY = 15.0  # seconds between two lines in a log file
 
@@ -62,3 +64,29 @@ class Counter:
         elif done == total or now - self.told >= EVERY:
             print(line, file=sys.stderr, flush=True)
             self.told = now
+
+
+@contextmanager
+def bytes_shown(title: str, done: int, total: int | None) -> Iterator[Callable[[int], object]]:
+    """Yield what is to be told of every new number of bytes: a bar on a terminal, now and then a line in a
+    log.
+    """
+    from tqdm import tqdm
+
+    if sys.stderr.isatty():
+        with tqdm(total=total, initial=done, desc=title, unit="B", unit_scale=True) as bar:
+            yield bar.update
+        return
+    first = told = time.monotonic()
+    before, whole = done, "?" if total is None else tqdm.format_sizeof(total, "B")
+
+    def tell(count: int) -> None:
+        nonlocal done, told
+        done, now = done + count, time.monotonic()
+        if done != total and now - told < EVERY:
+            return
+        told, rate = now, (done - before) / max(now - first, 1e-9)
+        left = "" if total is None else f"  {duration((total - done) / rate)} left"
+        print(f"{title}: {tqdm.format_sizeof(done, 'B')}/{whole}{left}", file=sys.stderr, flush=True)
+
+    yield tell

@@ -15,13 +15,14 @@ import torch
 from spsn import devices
 from spsn.checkpoints import load_weights
 from spsn.data.events import EventStore
-from spsn.errors import DataError, SettingsError
+from spsn.errors import DataError, RecordError, SettingsError
 from spsn.evaluation import repeat_sample, repeat_test
 from spsn.files import write_rows
 from spsn.grid import RunSettings
 from spsn.network import StackedNetwork
-from spsn.records import RunRecord, read_record
-from spsn.settings import Backend, Settings
+from spsn.records import read_record
+from spsn.settings import Settings
+from spsn.weights import with_weights
 
 IDENTITY = ("model", "condition", "seed", "sample", "true_label")
 TRIAL_COLUMNS = (*IDENTITY, "trial", "class", "class_name", "mean_potential", "predicted")
@@ -53,21 +54,21 @@ def study(
                 f"{path}: was tested on other spikes than the event store holds; run the workflow again"
             )
         backend = devices.backend_on(settings.execution.backend, device)
-        network = load_network(record, path.with_suffix(".safetensors"), backend).to(device)
+        run, weights = replace(record.settings, backend=backend), path.with_suffix(".safetensors")
+        network = _trained(run, weights, device)
         trials += _trial_rows(network, store, wanted.sample, wanted.trials)
         test_set += _test_set_rows(network, store, wanted.trials)
     write_rows(trials, out_trials, TRIAL_COLUMNS)
     write_rows(test_set, out_test_set, TEST_SET_COLUMNS)
 
 
-def load_network(record: RunRecord, weights: Path, backend: Backend | None = None) -> StackedNetwork:
-    """The trained network of a run record and its weights file, computed by `backend` (left out: the one that
-    trained it, which another device may not have).
-    """
-    settings = replace(record.settings, backend=backend or record.settings.backend)
-    network = StackedNetwork(settings, [settings.seed])
-    network.load_run_state(0, load_weights(weights))
-    return network
+def _trained(run: RunSettings, weights: Path, device: torch.device | str) -> StackedNetwork:
+    """The network of a run with the weights in its file."""
+    found = load_weights(weights)
+    try:
+        return with_weights(run, found, device)
+    except RecordError as error:
+        raise RecordError(f"{weights}: {error}; train the run again") from error
 
 
 def _trial_rows(network: StackedNetwork, store: EventStore, sample: int, trials: int) -> list[dict[str, Any]]:

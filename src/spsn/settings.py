@@ -169,6 +169,7 @@ def to_mapping(settings: Settings) -> dict[str, Any]:
 
 
 MAX_SEEDS = 10_000  # each is a job's output, which Snakemake keeps in mind
+MAY_BE_ZERO = {"seed", "sample", "shift", "scale"}
 INHERITED = ("network", "training")  # what an experiment takes from the whole, key by key
 INHERITING = {
     name: experiment
@@ -190,23 +191,8 @@ def _inherit(config: Mapping[str, Any], experiment: Any) -> Any:
 
 
 def _check_ranges(settings: Settings) -> None:
-    """Refuse what no run could use: counts and times must be positive, shares within their range."""
-    config = to_mapping(settings)
-    may_be_zero = {"seed", "sample", "shift", "scale"}
-
-    def walk(value: Any, where: str, key: str) -> None:
-        if isinstance(value, dict):
-            for k, v in value.items():
-                walk(v, f"{where}.{k}" if where else k, k)
-        elif isinstance(value, list):
-            for i, v in enumerate(value):
-                walk(v, f"{where}[{i}]", key)
-        elif key == "seeds" and value > MAX_SEEDS:
-            raise SettingsError(f"configuration: {where} must be at most {MAX_SEEDS}, not {value}")
-        elif type(value) in (int, float) and not (value > 0 or (value == 0 and key in may_be_zero)):
-            raise SettingsError(f"configuration: {where} must be greater than 0, not {value}")
-
-    walk(config, "", "")
+    """Refuse what no run could use: numbers and names out of their range, what is not among the trained."""
+    _check_numbers(to_mapping(settings), "", "")
     if not settings.augmentation.scale < 1:
         raise SettingsError("configuration: augmentation.scale must be below 1")
     check_dataset(settings.dataset, settings.shd)
@@ -215,14 +201,35 @@ def _check_ranges(settings: Settings) -> None:
             f"configuration: name {settings.name!r} must be a folder's name of letters, digits, '_', '-', "
             "'.', and not 'data'"
         )
-    for model, threshold in settings.experiments.regularization.published.items():
+    _check_published(settings.experiments.regularization.published)
+    _check_robustness(settings.experiments)
+
+
+def _check_numbers(value: Any, where: str, key: str) -> None:
+    """Counts and times must be positive, down to the last entry; `key` is the nearest name above a value."""
+    if isinstance(value, dict):
+        for k, v in value.items():
+            _check_numbers(v, f"{where}.{k}" if where else k, k)
+    elif isinstance(value, list):
+        for i, v in enumerate(value):
+            _check_numbers(v, f"{where}[{i}]", key)
+    elif key == "seeds" and value > MAX_SEEDS:
+        raise SettingsError(f"configuration: {where} must be at most {MAX_SEEDS}, not {value}")
+    elif type(value) in (int, float) and not (value > 0 or (value == 0 and key in MAY_BE_ZERO)):
+        raise SettingsError(f"configuration: {where} must be greater than 0, not {value}")
+
+
+def _check_published(thresholds: Mapping[str, float]) -> None:
+    for model, threshold in thresholds.items():
         if model not in typing.get_args(Model) or not threshold > 0:
             raise SettingsError(
                 f"configuration: experiments.regularization.published has {model!r}: {threshold}; it must "
                 f"give models ({', '.join(typing.get_args(Model))}) thresholds above 0"
             )
-    robustness = settings.experiments.robustness
-    accuracy = settings.experiments.accuracy
+
+
+def _check_robustness(experiments: Experiments) -> None:
+    robustness, accuracy = experiments.robustness, experiments.accuracy
     absent = set(robustness.models) - set(accuracy.models)
     if absent or robustness.condition not in accuracy.conditions or robustness.seed >= accuracy.seeds:
         raise SettingsError(

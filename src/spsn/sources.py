@@ -11,11 +11,18 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 
-SPIKES = ("data/shd.py", "data/spikes.py", "data/checks.py", "data/hdf5.py", "data/heap.py")
+SPIKES = (
+    "data/shd.py",
+    "data/spikes.py",
+    "data/checks.py",
+    "data/chunks.py",
+    "data/hdf5.py",
+    "data/heap.py",
+)
 EVENTS = (*SPIKES, "data/events.py")
 EAR = ("data/audio.py", "data/pieces.py", "data/inner_ear.py", "data/inner_ear_cells.py", "data/membrane.py")
 DIGITS = (*EAR, *SPIKES, "data/speech.py", "data/espeak.py", "data/utterances.py")
-HEARING = (*EAR, *SPIKES, "data/hearing.py", "data/labels.py", "data/listings.py")
+HEARING = (*EAR, *SPIKES, "data/hearing.py", "data/labels.py", "data/listings.py", "data/patterns.py")
 DESCRIPTION = ("data/describe.py", "data/events.py", "data/spikes.py", "data/statistics.py", "files.py")
 RECORDS = (
     "dataset_settings.py",
@@ -57,13 +64,14 @@ TRAINING = (
     "optimizer.py",
     "resident.py",
     "stack.py",
+    "estimate.py",
     "training.py",
     "evaluation.py",
     "grid.py",
     "records.py",
 )
 GOLDEN = (*NETWORK, "evaluation.py", "grid.py", "published.py", "golden.py", "weights.py")
-ROBUSTNESS = (*NETWORK, "evaluation.py", "robustness.py")
+ROBUSTNESS = (*NETWORK, "evaluation.py", "robustness.py", "weights.py")
 ILLUSTRATION = ("noise.py", "illustration.py", "neurons/integrator.py", "neurons/lif.py", "neurons/spsn.py")
 TIMING = (
     *NETWORK,
@@ -90,6 +98,7 @@ COMPARISON_TIMING = (
     "timing/method_step.py",
     "timing/methods.py",
     "timing/networks.py",
+    "timing/pipe.py",
     "timing/random_store.py",
     "timing/remote.py",
     "timing/study.py",

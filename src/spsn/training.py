@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import torch
 
@@ -19,23 +18,19 @@ from spsn import devices, provenance, threads
 from spsn.checkpoints import CheckpointStore, weights_digest
 from spsn.data.batches import Batches
 from spsn.data.events import EventStore
-from spsn.errors import DataError, SpsnError, StoppedError
+from spsn.errors import DataError, StoppedError, TrainingError
+from spsn.estimate import announce
 from spsn.evaluation import by_speaker, test
 from spsn.grid import Block, RunSettings, run_settings
 from spsn.memory import is_out_of_memory, peak_bytes, release
-from spsn.progress import Progress, duration
+from spsn.progress import Progress
 from spsn.records import Execution, Result, RunRecord
-from spsn.settings import Augmentation, Settings
-from spsn.stack import Stack, train_epoch, train_step
+from spsn.settings import Settings
+from spsn.stack import Stack, train_epoch
 
 log = logging.getLogger(__name__)
 
 Asked = Callable[[], bool]  # whether training is to stop before its next epoch
-LONG = 6 * 3600.0  # s; a longer training on a CPU is probably not what was meant
-
-
-class TrainingError(SpsnError):
-    """Training cannot go on."""
 
 
 def _never() -> bool:
@@ -105,7 +100,7 @@ def _train_pending(
     devices.make_deterministic(device)
     try:
         stacks = [_resume(group, store, device) for group in _groups(runs, device)]
-        _announce(settings, stacks, data, device)
+        announce(_title(runs), settings, stacks, data.train, device)
         broken = [run for stack in stacks for run in _train_or_halve(stack, settings, data, store, asked)]
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
@@ -161,50 +156,6 @@ def _resume(runs: Sequence[RunSettings], store: CheckpointStore, device: torch.d
             stack.restore(checkpoints)
             break
     return stack
-
-
-def _announce(settings: Settings, stacks: Sequence[Stack], data: Data, device: torch.device) -> None:
-    """Say how many runs are ahead, where, and for how long; stop what was probably not meant."""
-    runs = [run for stack in stacks for run in stack.runs]
-    epochs = sum((stack.runs[0].epochs - stack.epoch) * len(stack.runs) for stack in stacks)
-    seconds = epochs * _estimate_or_zero(stacks[0], data.train)
-    expected, backend = duration(seconds) if seconds else "no time yet", runs[0].backend
-    log.info(
-        "%s: %d runs on %s by the %s backend with %d threads, estimated %s",
-        _title(runs), len(runs), device, backend, settings.execution.threads, expected,
-    )  # fmt: skip
-    if device.type == "cpu" and seconds > LONG and not settings.execution.allow_long:
-        raise TrainingError(
-            f"{_title(runs)}: {len(runs)} runs would take about {expected} on the CPU. Use a machine with a "
-            "GPU, fewer epochs, seeds or samples, a longer time_step, or set `execution: {allow_long: true}` "
-            "to train all the same."
-        )
-
-
-def _estimate_or_zero(stack: Stack, store: EventStore) -> float:
-    """The estimate; 0 where memory does not suffice for a stack that can be halved."""
-    try:
-        return estimate_epoch(stack, store)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error) or len(stack.runs) == 1:
-            raise
-    release()
-    return 0.0
-
-
-def estimate_epoch(stack: Stack, store: EventStore, steps: int = 3) -> float:
-    """Seconds of one epoch of one run, from a few steps of a copy that is thrown away."""
-    trial = Stack.begin(stack.runs, stack.device)
-    batches = Batches(store, stack.runs[0].batch_size, trial.network.seeds)
-    augmentation = Augmentation(stack.runs[0].shift, stack.runs[0].scale)
-    seconds, begun = [], time.perf_counter()
-    for step, batch in enumerate(batches.training(0, augmentation)):
-        train_step(trial, batch.to(trial.device), 0, step)[0].tolist()  # the list waits for the device
-        seconds.append(time.perf_counter() - begun)
-        begun = time.perf_counter()
-        if step == steps:
-            break
-    return median(seconds[1:] or seconds) * len(batches) / len(stack.runs)
 
 
 def _train_stack(stack: Stack, settings: Settings, data: Data, store: CheckpointStore, asked: Asked) -> None:

@@ -12,7 +12,7 @@ import pytest
 from h5py import h5s, h5t
 
 from spsn.cli import main
-from spsn.data import heap
+from spsn.data import chunks, heap
 from spsn.data.events import EventStore
 from spsn.data.hdf5 import UnreadError, reading
 from spsn.data.shd import DATASETS, MAX_SAMPLE_SECONDS, SpikeFile, check_split, read_split, write_split
@@ -352,7 +352,7 @@ def test_claims_are_refused_with_little_memory(spikes, tmp_path):
 
 
 def test_limits_leave_room_for_known_data():
-    assert heap.MAX_SAMPLES > 10 * 8156 and 10 * 63_000_000 < heap.MAX_SPIKES < 10**9
+    assert chunks.MAX_SAMPLES > 10 * 8156 and 10 * 63_000_000 < heap.MAX_SPIKES < 10**9
     assert MAX_SAMPLE_SECONDS > 5 * 1.37
 
 

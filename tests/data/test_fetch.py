@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from support import ROOT, environment
 
-from spsn.data import checks, unpack
+from spsn.data import checks, existing, unpack
 from spsn.data import fetch as fetching
 from spsn.data.download import DownloadError
-from spsn.data.fetch import ARCHIVES, SOURCES, fetch, use_existing
+from spsn.data.existing import use_existing
+from spsn.data.fetch import ARCHIVES, SOURCES, fetch
 from spsn.data.shd import Expectation, read_split, write_split
 from spsn.errors import DataError
 
@@ -413,7 +414,7 @@ def test_published_sources_and_checksums():
         "shd_train.h5.gz",
     ]
     assert all(len(bytes.fromhex(value)) == 16 for value in ARCHIVES.values())
-    assert fetching.FILES.keys() == checks.SHD_EXPECTED.keys()
+    assert existing.FILES.keys() == checks.SHD_EXPECTED.keys()
     assert fetching._hosts(SOURCES) == {
         "zenkelab.org",
         "www.zenkelab.org",
@@ -470,7 +471,7 @@ def test_existing_file_of_a_published_md5(published, tmp_path, folder, monkeypat
     use_existing(tmp_path, NAME, folder, expect=EXPECT)
     assert "its md5 is not one that is published" in caplog.text
     caplog.clear()
-    monkeypatch.setitem(fetching.FILES, NAME, md5(published.content))
+    monkeypatch.setitem(existing.FILES, NAME, md5(published.content))
     assert use_existing(tmp_path, NAME, folder, expect=EXPECT)["published_md5"] is True
     assert not caplog.text
 

@@ -17,7 +17,7 @@ import torch
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # the commands are a package of the repository's root
 
-from benchmarks import gpu_check, gpu_graphs, gpu_plan, gpu_text  # noqa: E402
+from benchmarks import gpu_check, gpu_graphs, gpu_plan, gpu_text, sequence_length  # noqa: E402
 from spsn.resident import SWITCH  # noqa: E402
 from spsn.timing.gpu_targets import figures, verdicts  # noqa: E402
 from spsn.timing.steps import MODELS  # noqa: E402
@@ -142,8 +142,8 @@ def test_a_second_try_leaves_out_what_failed(tmp_path):
     part = gpu_plan._length_part(shared | study | {"fused": "no such option", "wrong": 1}, 60.0)
     (point,), _ = gpu_check.carry_out([part], time.monotonic() + 120, tmp_path / "kept.jsonl")
     assert point["status"] == "failed" and "first_failed" in point
-    whole = gpu_plan.length_study(**shared, **study)["curves"]
-    part = gpu_plan.length_study(**shared, **study, fused=False)["curves"]
+    whole = sequence_length.length_study(**shared, **study)["curves"]
+    part = sequence_length.length_study(**shared, **study, fused=False)["curves"]
     assert {curve["implementation"] for curve in whole} - {c["implementation"] for c in part} == {"fused"}
 
 

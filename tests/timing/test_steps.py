@@ -8,9 +8,9 @@ from spsn.data.batches import Batches
 from spsn.errors import SpsnError
 from spsn.timing.filters import FILTERS, filter_subject, samples_for
 from spsn.timing.first_layers import FIRST_LAYERS, _pass, first_layer_subject
+from spsn.timing.pipe import named
 from spsn.timing.random_store import even_store
 from spsn.timing.steps import BACKENDS, MODELS, STEP, ready, step_subject, table_one
-from spsn.timing.worker import made
 
 CPU = torch.device("cpu")
 
@@ -70,7 +70,7 @@ def test_a_step_trains_every_time_it_is_called(model, backend):
 
 def test_the_step_that_a_contestant_names():
     settings = {"model": "spsn-sb", "backend": "baseline", "batch": 3, "time_steps": 12, "threads": 1}
-    subject = made(STEP, settings | {"hidden_size": 6})
+    subject = named(STEP)(**settings, hidden_size=6)
     subject.call(lambda: None)
     assert subject.details() == {"dense_bytes": 4 * 3 * 12 * 700}
 

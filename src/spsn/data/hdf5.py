@@ -16,9 +16,9 @@ import h5py
 import numpy as np
 from h5py import h5l, h5t
 
-from spsn.data import heap
+from spsn.data import chunks, heap
 from spsn.data.checks import AGAIN
-from spsn.data.heap import MAX_SAMPLES, Refused
+from spsn.data.chunks import MAX_SAMPLES, Refused
 from spsn.errors import DataError
 from spsn.files import error_number, require_file
 
@@ -66,7 +66,7 @@ def reading(path: str | os.PathLike) -> Iterator[h5py.File]:
     require_file(path, "Fetch it, or name the folder that holds it (data_dir).")
     try:
         with _opened(path) as file:
-            heap.check_trees(file)
+            chunks.check_trees(file)
             yield file
     except Refused as error:
         raise DataError(f"{path}: {error}. {AGAIN}") from error
@@ -128,7 +128,7 @@ def find(file: h5py.File, name: str) -> h5py.Dataset | h5py.Group | None:
             raise Refused(
                 f"/{name} is kept in chunks of {item.chunks} rows, over MAX_SAMPLES = {MAX_SAMPLES}"
             )
-        heap.check_chunks(item)
+        chunks.check_chunks(item)
     return item
 
 

@@ -1,6 +1,6 @@
 """Which recordings there are, and what each of them is: who says which word, for training or for the test.
 
-`spsn.data.listings` reads it from a table, or from the pattern of the file names. Here every word becomes a
+`spsn.data.listings` reads it from a table, `patterns` from the names of the files. Here every word becomes a
 number, every recording gets the name that its spikes depend on, and what cannot be right is refused: nothing
 is left out in silence.
 """
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from spsn.data.listings import Entry, by_pattern, by_table, several
+from spsn.data.listings import Entry, by_table, several
+from spsn.data.patterns import by_pattern
 from spsn.errors import DataError
 
 SPLITS = ("train", "test")

@@ -54,7 +54,7 @@ def read_split(path: str | os.PathLike) -> SpikeFile:
 
     Times are rounded to float16, SHD's own type, should the file hold a wider one. Raises DataError when the
     file is absent, is no HDF5, is damaged, lacks a part of the layout, has parts of other types or of unequal
-    lengths, points at other files, or claims more than MAX_SAMPLES, MAX_SPIKES (`spsn.data.heap`) or its own
+    lengths, points at other files, or claims more than MAX_SAMPLES, MAX_SPIKES (`chunks`, `heap`) or its own
     size allow; a file is refused for what it claims before memory is asked for.
     """
     with hdf5.reading(path) as file:

@@ -11,18 +11,15 @@ Redirects are followed one by one, to known hosts alone, and never from https to
 """
 
 import re
-import sys
-import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from spsn import progress
 from spsn.data.hdf5 import is_web_page
 from spsn.data.part import Origin, Part
+from spsn.progress import bytes_shown
 
 if TYPE_CHECKING:
     import requests
@@ -202,7 +199,7 @@ class Transfer:
         more bytes. Whether the bytes are then in the own one.
         """
         done = into.size
-        with shown(self.part.path.name.removesuffix(".part"), done, total) as tell:
+        with bytes_shown(self.part.path.name.removesuffix(".part"), done, total) as tell:
             # As it comes, not block by block: else a cut or a time-out would take up to a block with it.
             while block := response.raw.read1(BLOCK, decode_content=False):
                 done += len(block)
@@ -253,32 +250,6 @@ def content_range(headers) -> tuple[int | None, int | None]:
     """First byte and length of the whole file in Content-Range; None for what it does not say."""
     found = re.fullmatch(r"\s*bytes\s+(?:(\d+)-\d+|\*)/(?:(\d+)|\*)\s*", headers.get("Content-Range", ""))
     return tuple(None if text is None else int(text) for text in found.groups()) if found else (None, None)
-
-
-@contextmanager
-def shown(title: str, done: int, total: int | None) -> Iterator[Callable[[int], object]]:
-    """Yield what is to be told of every new number of bytes: a bar on a terminal, now and then a line in a
-    log.
-    """
-    from tqdm import tqdm
-
-    if sys.stderr.isatty():
-        with tqdm(total=total, initial=done, desc=title, unit="B", unit_scale=True) as bar:
-            yield bar.update
-        return
-    first = told = time.monotonic()
-    before, whole = done, "?" if total is None else tqdm.format_sizeof(total, "B")
-
-    def tell(count: int) -> None:
-        nonlocal done, told
-        done, now = done + count, time.monotonic()
-        if done != total and now - told < progress.EVERY:
-            return
-        told, rate = now, (done - before) / max(now - first, 1e-9)
-        left = "" if total is None else f"  {progress.duration((total - done) / rate)} left"
-        print(f"{title}: {tqdm.format_sizeof(done, 'B')}/{whole}{left}", file=sys.stderr, flush=True)
-
-    yield tell
 
 
 def _reason(error: BaseException) -> str:

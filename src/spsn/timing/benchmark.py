@@ -5,16 +5,18 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from spsn import provenance
-from spsn.devices import has_fused
+from spsn.devices import has_fused, lease
 from spsn.errors import SpsnError
 from spsn.files import write_json
+from spsn.timing.contest import Contestant, compared, contest, with_tuned
 from spsn.timing.study import device_name
 
 Name = tuple[str, str]  # model, implementation
@@ -78,6 +80,42 @@ def chosen(options: argparse.Namespace, names: Iterable[Name], device: torch.dev
 def begin() -> dict[str, Any]:
     """The machine before the measurement: its load, which is processes at work (1, 5, 15 minutes)."""
     return {"load_average": [round(load, 2) for load in os.getloadavg()]}
+
+
+@contextmanager
+def measuring(options: argparse.Namespace) -> Iterator[tuple[torch.device, dict[str, Any]]]:
+    """Yield the device that `--device` names, held for as long as this lasts, and what `begin` says; torch
+    gets `--threads`.
+    """
+    torch.set_num_threads(options.threads)
+    load = begin()
+    with lease(options.device) as device:
+        yield device, load
+
+
+def beside(
+    contestants: Mapping[str, Contestant], options: argparse.Namespace, base: str, about: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Points of contestants that take turns, those that `--tuned` names a second time with malloc tuned: of
+    their settings what `about` names, then their records, compared with the one called `base`.
+    """
+    own = with_tuned(contestants, options.tuned)
+    records = compared(contest(own, options.repeats, options.warmup), base)
+    return [{key: c.settings[key] for key in about} | records[c.name] for c in own]
+
+
+def finish_points(
+    options: argparse.Namespace,
+    device: torch.device,
+    points: Sequence[Mapping[str, Any]],
+    load: Mapping[str, Any],
+    *,
+    text: str | None = None,
+    **details: Any,
+) -> None:
+    """`finish` where the last one of several points is the record's."""
+    last = points[-1]
+    finish(options, device, last["seconds"], last["peak_bytes"], text=text, **details, points=points, **load)
 
 
 def finish(

@@ -14,7 +14,6 @@ the kernel, as `processes.keep_memory` does from within; otherwise glibc is left
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +24,7 @@ from typing import Any
 
 from spsn.errors import SpsnError
 from spsn.timing.measure import MEASURED, Call, Measurement
+from spsn.timing.pipe import Process
 
 PAUSE = 0.03  # seconds; idle OpenMP threads spin for a few milliseconds before they sleep
 TUNABLES = {  # those of `processes.keep_memory`
@@ -77,42 +77,29 @@ class Outcome:
         }
 
 
-class Worker:
-    """The process of one contestant. Every answer is waited for; leaving the context ends the process."""
+class Worker(Process):
+    """The process of one contestant, which is asked the words of `worker.py`; leaving the context ends it."""
 
     def __init__(self, contestant: Contestant) -> None:
         self.contestant = contestant
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "spsn.timing.worker", contestant.make, json.dumps(contestant.settings)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment(contestant.malloc_tuned),
-        )
+        words = [contestant.make, json.dumps(contestant.settings)]
+        command = [sys.executable, "-m", "spsn.timing.worker", *words]
+        super().__init__(command, env=environment(contestant.malloc_tuned))
 
     def __enter__(self) -> "Worker":
         return self
 
     def __exit__(self, *_) -> None:
-        self.process.kill()
-        self.process.communicate()
+        self.end()
 
     def answer(self) -> dict[str, Any]:
         """The next answer. Raises `SpsnError` where the process says that it cannot, or is gone."""
-        line = self.process.stdout.readline()
-        said = json.loads(line) if line else {"refusal": f"its process ended with {self.process.wait()}"}
+        said = super().answer()
+        if said is None:
+            said = {"refusal": f"its process ended with {self.process.wait()}"}
         if "refusal" in said:
             raise SpsnError(f"{self.contestant.name} cannot be measured: {said['refusal']}")
         return said
-
-    def ask(self, word: str) -> dict[str, Any]:
-        """Say a word of `worker.py` and wait for the answer."""
-        try:
-            self.process.stdin.write(word + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the answer says why
-        return self.answer()
 
 
 def environment(malloc_tuned: bool) -> dict[str, str]:

@@ -17,8 +17,7 @@ E is the number of neurons and steps of one layer: a run's own steps x samples x
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
-from statistics import median
+from math import inf
 from typing import Any
 
 import torch
@@ -27,12 +26,12 @@ from torch.profiler import ProfilerActivity, profile
 
 from spsn.data.batches import Batch
 from spsn.data.shd import CHANNELS
-from spsn.stack import Stack, train_step
-from spsn.timing.measure import Function, clock_for
+from spsn.stack import Stack
+from spsn.timing.measure import Function, measure
 from spsn.timing.shd_like import shd_like
-from spsn.timing.stacks import begin, feed_of, prepared
+from spsn.timing.stacks import begin, prepared, stack_runs
 
-REPEATS = 10
+REPEATS, WARMUP = 10, 3
 Row = tuple[str, float]  # a kernel's name, seconds of one launch
 
 
@@ -110,15 +109,11 @@ def ceilings(device: str, *, copied: int = 1 << 31, width: int = 8192) -> dict[s
 
 
 def _seconds(function: Function, device: torch.device) -> float:
-    clock, seconds = clock_for(device), []
-    for _ in range(3 + REPEATS):
-        clock.wait()
-        first = clock.mark()
-        function(lambda: None)
-        last = clock.mark()
-        clock.wait()
-        seconds.append(clock.seconds(first, last))
-    return median(seconds[3:])
+    """The median call. Raises `MemoryError` where memory does not suffice for one."""
+    found = measure(function, repeats=REPEATS, warmup=WARMUP, device=device, budget_seconds=inf)
+    if found.median is None:
+        raise MemoryError
+    return found.median
 
 
 def step_kernels(
@@ -139,17 +134,16 @@ def step_kernels(
     (`ceilings`), and the sum of their times. On a CPU the operators take the kernels' place.
     """
     there, store = prepared(backend, device, threads), shd_like(**data)
-    stack, batches = begin(model, backend, runs, store, augmented, threads, batch_size, there)
-    clock, feed, sizes = clock_for(there), feed_of(batches, stack.runs[0]), []
-    for epoch, step, batch in islice(feed, warmup):
-        train_step(stack, batch.to(there), epoch, step)
-    clock.wait()
+    trained = begin(stack_runs(model, backend, runs, store, augmented, threads, batch_size), store, there)
+    for _ in trained.steps(warmup):
+        pass
+    trained.clock.wait()
+    sizes = []
 
     def train() -> None:
-        for epoch, step, batch in islice(feed, steps):
-            train_step(stack, batch.to(there), epoch, step)
-            sizes.append(StepSize.of(stack, batch))
-        clock.wait()
+        for _, batch in trained.steps(steps):
+            sizes.append(StepSize.of(trained.stack, batch))
+        trained.clock.wait()
 
     launches = profiled(train, there)
     works = _summed(map(work, sizes)) if backend == "fused" and limits else {}

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 import torch
 
-from spsn.memory import is_out_of_memory, peak_bytes, release, reset_peak
+from spsn.memory import is_out_of_memory, peak_after, release, reset_peak
 
 MEASURED, TOO_SLOW, OUT_OF_MEMORY = "measured", "too-slow", "out-of-memory"
 WARM_UP_SHARE = 0.1
@@ -197,8 +197,8 @@ def _first_call(
     call = timed_call(function, clock)
     if call is None:
         return None
-    peak = None if before is None else peak_bytes(device)
-    return call.seconds, peak, None if peak is None or before is None else peak - before
+    peak = peak_after(before, device)
+    return call.seconds, peak, None if peak is None else peak - before
 
 
 def _warm_up(

@@ -24,7 +24,7 @@ import torch
 from spsn.data.batches import Batches
 from spsn.devices import make_deterministic
 from spsn.grid import RunSettings
-from spsn.memory import available_bytes, peak_bytes, release, reset_peak
+from spsn.memory import available_bytes, peak_after, release, reset_peak
 from spsn.processes import keep_memory
 from spsn.settings import Augmentation
 from spsn.threads import use
@@ -56,8 +56,9 @@ def measure_step(
     step = training_step(settings, steps, there)
     options = {"repeats": repeats, "warmup": default_warm_up(there), "budget_seconds": budget_seconds}
     found = measure(lambda lap: step(), device=there, **options)
-    peak = None if held is None else max(0, peak_bytes(there) - held)
-    return {"status": found.status, "seconds": found.seconds, "peak_bytes": peak}
+    peak = peak_after(held, there)
+    grown = None if peak is None else max(0, peak - held)
+    return {"status": found.status, "seconds": found.seconds, "peak_bytes": grown}
 
 
 def training_step(run: RunSettings, steps: int, device: torch.device) -> Callable[[], None]:

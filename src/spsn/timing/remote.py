@@ -26,13 +26,13 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any, TextIO
 
 from spsn.errors import SpsnError
 from spsn.memory import is_out_of_memory, release
 from spsn.processes import end_with_parent
 from spsn.timing.measure import MEASURED, OUT_OF_MEMORY
+from spsn.timing.pipe import answering, named, serve
 
 REFUSED, FAILED, STOPPED = "refused", "failed", "stopped"
 GRACE = 5.0  # seconds between asking a process to end and ending it
@@ -127,9 +127,8 @@ def answers(words: TextIO | Iterator[str]) -> Iterator[dict[str, Any]]:
 
 def called(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The answer to one call, made by this process."""
-    module, _, function = name.partition(":")
     try:
-        return {"status": MEASURED} | getattr(import_module(module), function)(**settings)
+        return {"status": MEASURED} | named(name)(**settings)
     except SpsnError as error:
         return {"status": REFUSED, "why": str(error)}
     except Exception as error:
@@ -145,14 +144,10 @@ def called(name: str, settings: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Answer until the input ends."""
     end_with_parent()
-    with os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8") as out:
-        os.dup2(2, 1)
+    with answering() as send:
         for answer in answers(sys.stdin):
-            print(json.dumps(answer), file=out)
+            send(answer)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (KeyboardInterrupt, BrokenPipeError):  # whoever asked is gone or about to go
-        os._exit(130)
+    serve(main)

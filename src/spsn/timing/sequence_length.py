@@ -141,31 +141,29 @@ def _measure_length(
             found[name] = Measurement(refused)
     wanted = [name for name in names if name not in found]
     try:
-        inputs, weight, bias = _layer(timing, steps, device)
+        layer = _layer(timing, steps, device)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         release()
         return found | {name: Measurement(OUT_OF_MEMORY) for name in wanted}
     count = torch.get_num_threads()
-    passes = {}
-    for name in wanted:
-        function = layer_pass(LAYERS[name].make(name[0], network), inputs, weight, bias)
-        passes[name] = _on_threads(function, name[1], count, device)
-    measured = measure_in_turn(
-        passes,
-        repeats=timing.repeats,
-        warmup=default_warm_up(device),
-        device=device,
-        budget_seconds=timing.seconds_per_point,
-        clock=clock,
-    )
+    passes = {name: _own_pass(name, network, layer, count, device) for name in wanted}
+    options = {"repeats": timing.repeats, "budget_seconds": timing.seconds_per_point}
+    options |= {"warmup": default_warm_up(device), "device": device, "clock": clock}
+    measured = measure_in_turn(passes, **options)
     threads.use("torch", count, device)
     return {name: (found | measured)[name] for name in names}
 
 
-def _on_threads(function: Function, implementation: str, count: int, device: torch.device) -> Function:
-    """The function with its own kind of threads; to change them takes microseconds."""
+def _own_pass(
+    name: Name, network: NetworkSettings, layer: Sequence[Tensor], count: int, device: torch.device
+) -> Function:
+    """An implementation's pass through `layer` (`_layer`), with its own kind of threads; to change them takes
+    microseconds.
+    """
+    model, implementation = name
+    function = layer_pass(LAYERS[name].make(model, network), *layer)
 
     def call(lap: Lap) -> None:
         threads.use(implementation, count, device)

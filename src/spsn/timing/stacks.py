@@ -13,23 +13,25 @@ idle device.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from spsn.data.batches import Batch, Batches
 from spsn.data.events import EventStore
 from spsn.devices import has_fused, make_deterministic
 from spsn.errors import SpsnError
 from spsn.grid import RunSettings
-from spsn.memory import peak_bytes, release, reset_peak
+from spsn.memory import peak_after, release, reset_peak
 from spsn.settings import Augmentation
 from spsn.stack import Stack, train_epoch, train_step
 from spsn.threads import use
 from spsn.timing.epoch import measure_epoch
-from spsn.timing.measure import TOO_SLOW, clock_for
+from spsn.timing.measure import TOO_SLOW, Clock, clock_for
 from spsn.timing.networks import TRAINERS
 from spsn.timing.shd_like import shd_like
 from spsn.timing.steps import table_one
@@ -57,32 +59,21 @@ def stack_epoch(
     """
     there, store = prepared(backend, device, threads), shd_like(**data)
     begun, held = time.perf_counter(), reset_peak(there)
-    stack, batches = begin(model, backend, runs, store, augmented, threads, batch_size, there)
-    feed = feed_of(batches, stack.runs[0])
-    clock, times = clock_for(there), [begun]
-    for epoch, step, batch in islice(feed, warmup):
-        train_step(stack, batch.to(there), epoch, step)
-        clock.wait()
-        times.append(time.perf_counter())
+    trained = begin(stack_runs(model, backend, runs, store, augmented, threads, batch_size), store, there)
+    times, steps = _warmed_up(trained, warmup, begun), len(trained.batches)
     wanted = round(seconds / max(1e-6, times[-1] - times[-2]))
-    chosen, lengths = max(FEWEST, min(wanted, len(batches))), []
-    first = clock.mark()
-    for epoch, step, batch in islice(feed, chosen):
-        losses, _ = train_step(stack, batch.to(there), epoch, step)
-        lengths.append(sum(batch.lengths) / runs)
-    last = clock.mark()
-    clock.wait()
-    elapsed = clock.seconds(first, last)
-    peak = None if held is None else peak_bytes(there)
+    chosen = max(FEWEST, min(wanted, steps))
+    elapsed, lengths, finite = _timed(trained, chosen)
+    peak = peak_after(held, there)
     return {
-        "seconds_per_run_epoch": elapsed / chosen * len(batches) / runs,
+        "seconds_per_run_epoch": elapsed / chosen * steps / runs,
         "seconds_per_step": elapsed / chosen,
-        "how": f"scaled: {chosen} steps for an epoch of {len(batches)}",
-        "mean_steps": sum(lengths) / chosen,
+        "how": f"scaled: {chosen} steps for an epoch of {steps}",
+        "mean_steps": sum(length / runs for length in lengths) / chosen,
         "first_step_seconds": times[1] - times[0],
         "peak_bytes": peak,
         "grown_bytes": None if peak is None else peak - held,
-        "finite": bool(losses.isfinite().all()),
+        "finite": finite,
     }
 
 
@@ -100,19 +91,19 @@ def whole_epochs(
 ) -> dict[str, Any]:
     """Train whole epochs; the figure is the last one's, since the first one compiles."""
     there, store = prepared(backend, device, threads), shd_like(**data)
-    stack, batches = begin(model, backend, runs, store, augmented, threads, batch_size, there)
-    clock, seconds = clock_for(there), []
+    trained = begin(stack_runs(model, backend, runs, store, augmented, threads, batch_size), store, there)
+    seconds = []
     for _ in range(epochs):
-        clock.wait()
+        trained.clock.wait()
         begun = time.perf_counter()
-        train_epoch(stack, batches)
-        clock.wait()
+        train_epoch(trained.stack, trained.batches)
+        trained.clock.wait()
         seconds.append((time.perf_counter() - begun) / runs)
     return {
         "seconds_per_run_epoch": seconds[-1],
         "all_seconds_per_run_epoch": seconds,
-        "how": f"whole epochs of {len(batches)} steps",
-        "finite": not stack.broken,
+        "how": f"whole epochs of {len(trained.batches)} steps",
+        "finite": not trained.stack.broken,
     }
 
 
@@ -134,15 +125,9 @@ def paper_epoch(
     torch.use_deterministic_algorithms(False)  # the authors' program does not ask for it
     (run,) = stack_runs(model, "torch", 1, store, augmented, threads, batch_size)
     batches, held = Batches(store, batch_size, (run.seed,)), reset_peak(there)
-    times = measure_epoch(
-        TRAINERS[model, "paper"](run, there),
-        batches,
-        Augmentation(run.shift, run.scale),
-        count=steps,
-        warmup=warmup,
-        budget_seconds=seconds,
-        clock=clock_for(there),
-    )
+    trainer, augmentation = TRAINERS[model, "paper"](run, there), Augmentation(run.shift, run.scale)
+    options = {"count": steps, "warmup": warmup, "budget_seconds": seconds, "clock": clock_for(there)}
+    times = measure_epoch(trainer, batches, augmentation, **options)
     whole, compute, feeding = times.scaled(len(batches))
     return {
         "status": times.status,
@@ -151,7 +136,7 @@ def paper_epoch(
         "seconds_data": feeding,
         "how": f"extrapolated: {len(times.steps)} steps for an epoch of {len(batches)}",
         "mean_steps": sum(times.steps) / len(times.steps) if times.steps else None,
-        "peak_bytes": None if held is None or times.status == TOO_SLOW else peak_bytes(there),
+        "peak_bytes": None if times.status == TOO_SLOW else peak_after(held, there),
     }
 
 
@@ -164,19 +149,47 @@ def stack_runs(
     return [table_one(model, store, seed=seed, **fixed) for seed in range(runs)]
 
 
-def begin(
-    model: str,
-    backend: str,
-    runs: int,
-    store: EventStore,
-    augmented: bool,
-    threads: int,
-    batch_size: int,
-    device: torch.device,
-) -> tuple[Stack, Batches]:
-    """A fresh stack of these runs, and its batches."""
-    stack = Stack.begin(stack_runs(model, backend, runs, store, augmented, threads, batch_size), device)
-    return stack, Batches(store, batch_size, stack.network.seeds)
+@dataclass(frozen=True)
+class Trained:
+    """A stack in training, its batches, what feeds it epoch after epoch (`feed_of`), its device's clock."""
+
+    stack: Stack
+    batches: Batches
+    feed: Iterator[tuple[int, int, Batch]]
+    clock: Clock
+
+    def steps(self, number: int) -> Iterator[tuple[Tensor, Batch]]:
+        """Train so many steps; yields the losses (S,) of each, and its batch as it was on the host."""
+        for epoch, step, batch in islice(self.feed, number):
+            losses, _ = train_step(self.stack, batch.to(self.stack.device), epoch, step)
+            yield losses, batch
+
+
+def begin(runs: Sequence[RunSettings], store: EventStore, device: torch.device) -> Trained:
+    """A fresh stack of these runs on `store`."""
+    stack = Stack.begin(runs, device)
+    batches = Batches(store, runs[0].batch_size, stack.network.seeds)
+    return Trained(stack, batches, feed_of(batches, runs[0]), clock_for(device))
+
+
+def _warmed_up(trained: Trained, steps: int, begun: float) -> list[float]:
+    """Train so many steps; the time (s) at which it began, and when the device was done with each."""
+    times = [begun]
+    for _ in trained.steps(steps):
+        trained.clock.wait()
+        times.append(time.perf_counter())
+    return times
+
+
+def _timed(trained: Trained, steps: int) -> tuple[float, list[int], bool]:
+    """Seconds of so many steps; T of each, summed over its runs; whether the last losses are finite."""
+    lengths, first = [], trained.clock.mark()
+    for losses, batch in trained.steps(steps):
+        lengths.append(sum(batch.lengths))
+        latest = losses
+    last = trained.clock.mark()
+    trained.clock.wait()
+    return trained.clock.seconds(first, last), lengths, bool(latest.isfinite().all())
 
 
 def prepared(backend: str, device: str, threads: int) -> torch.device:

@@ -17,19 +17,18 @@ It ends with its input.
 """
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from typing import Any, TextIO
 
 import torch
 
 from spsn.errors import SpsnError
-from spsn.memory import peak_bytes, reset_peak
+from spsn.memory import peak_after, reset_peak
 from spsn.timing.measure import MEASURED, OUT_OF_MEMORY, Call, Clock, Function, clock_for, timed_call
+from spsn.timing.pipe import answering, named, serve
 
 TURN = 0.2  # seconds
 
@@ -52,8 +51,7 @@ def answers(subject: Subject, words: TextIO | Iterator[str]) -> Iterator[dict[st
             call = _turn(subject.call, clock)
             yield {"status": OUT_OF_MEMORY} if call is None else {"status": MEASURED} | asdict(call)
         elif word.strip() == "memory":
-            peak = None if held is None else peak_bytes(subject.device)
-            yield {"held_bytes": held, "peak_bytes": peak}
+            yield {"held_bytes": held, "peak_bytes": peak_after(held, subject.device)}
         elif word.strip() == "details":
             yield subject.details()
 
@@ -67,28 +65,18 @@ def _turn(function: Function, clock: Clock) -> Call | None:
             return call
 
 
-def made(name: str, settings: dict[str, Any]) -> Subject:
-    """The subject that the function `module:function` makes of `settings`."""
-    module, _, function = name.partition(":")
-    return getattr(import_module(module), function)(**settings)
-
-
 def main() -> None:
-    """Serve until the input ends; whatever else prints goes to the standard error."""
-    with os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8") as out:
-        os.dup2(2, 1)
+    """Serve until the input ends."""
+    with answering() as send:
         try:
-            subject = made(sys.argv[1], json.loads(sys.argv[2]))
+            subject = named(sys.argv[1])(**json.loads(sys.argv[2]))
         except SpsnError as error:
-            print(json.dumps({"refusal": str(error)}), file=out)
+            send({"refusal": str(error)})
             return
-        print(json.dumps({"ready": True}), file=out)
+        send({"ready": True})
         for answer in answers(subject, sys.stdin):
-            print(json.dumps(answer), file=out)
+            send(answer)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (KeyboardInterrupt, BrokenPipeError):  # whoever asked is gone or about to go
-        os._exit(130)
+    serve(main)
