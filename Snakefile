@@ -18,7 +18,7 @@ from collections import namedtuple
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
-from spsn import calls, grid, layout, manifest, sources
+from spsn import calls, grid, layout, manifest, preemption, sources
 from spsn.data import fsdd, listings
 from spsn.errors import SettingsError, SpsnError
 from spsn.methods import TRAITS
@@ -52,6 +52,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/timing.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/notebooks.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/comparison.smk"
 
@@ -62,7 +63,7 @@ config["data_note"] = data_note(SETTINGS)  # for the captions of Snakemake's own
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/report/report.pdf",
+        REPORT,
         WEIGHTS,  # else nobody would notice that they were deleted, to be tried once more
 
 
@@ -103,10 +104,12 @@ onstart:
         renew(SETTINGS, SETTINGS_FILE)
         if not workflow.local_exec:
             calls.remember(options_of_call(), SENT)
+            if workflow.executor_plugin.name == "slurm" and not workflow.executor_settings.no_requeue:
+                preemption.watch(workflow.executor_settings.init_seconds_before_status_checks)
     except SpsnError as error:
         raise WorkflowError(error) from None
 
 
 onsuccess:
-    if os.path.exists(f"{RESULTS}/report/report.pdf"):
+    if os.path.exists(REPORT):
         shell("{HTML_REPORT}")  # not to be formatted itself: it may hold braces

@@ -9,34 +9,14 @@ import nbformat
 import plausible
 import pytest
 
+from spsn import manifest
 from spsn.errors import SpsnError
 from spsn.replication.notebooks import normalise
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-RUNS, EPOCH, LENGTHS = "tables/runs.csv", "timing/epoch.csv", "timing/sequence_length.csv"
-ROBUSTNESS = ["robustness/trials.csv", "robustness/test_set.csv"]
-COMPARED, METHOD_COSTS = "tables/comparison_runs.csv", "timing/methods.csv"
-ALWAYS = ["settings.json", "data.json"]
-# notebook: what it reads below the results folder beside `ALWAYS`, what it writes there
-FILES = {
-    "figure1_neurons": (["illustration/neurons.csv"], "figures/figure1"),
-    "figure2_loss_modes": ([RUNS], "figures/figure2"),
-    "figure3_models": ([RUNS, EPOCH], "figures/figure3"),
-    "figure4_regularization": ([RUNS], "figures/figure4"),
-    "figure5_sequence_length": ([LENGTHS], "figures/figure5"),
-    "figure6_robustness": (ROBUSTNESS, "figures/figure6"),
-    "table1_parameters": ([], "tables/table1"),
-    "table2_accuracy": ([RUNS], "tables/table2"),
-    "figure_data": (["data/samples.csv", "data/rasters.csv"], "figures/figure_data"),
-    "table_data": (["data/samples.csv"], "tables/table_data"),
-    "table_golden": (["golden/passes.csv", "golden/about.json"], "tables/table_golden"),
-    "claims": ([RUNS, EPOCH, LENGTHS, *ROBUSTNESS], "tables/claims"),
-    "comparison_table": ([COMPARED, METHOD_COSTS], "tables/comparison"),
-    "comparison_accuracy": ([COMPARED], "figures/comparison_accuracy"),
-    "comparison_cost": ([METHOD_COSTS], "figures/comparison_cost"),
-    "comparison_controls": ([COMPARED], "figures/comparison_controls"),
-}
+ALWAYS = [manifest.SETTINGS, manifest.DATA]
+KNOWN = {notebook.name: notebook for notebook in manifest.BY_RESULT.values()}
 
 
 def read(name: str) -> nbformat.NotebookNode:
@@ -54,9 +34,8 @@ def run_cells(name: str, results: Path) -> dict:
     return names
 
 
-def written(results: Path, stem: str) -> list[Path]:
-    endings = (".pdf", ".png") if stem.startswith("figures") else (".csv", ".tex")
-    return [results / f"{stem}{ending}" for ending in endings]
+def written(results: Path, name: str) -> list[Path]:
+    return [results / path for path in KNOWN[name].files]
 
 
 def spsn_notebook(name: str, results: str, folder: Path) -> subprocess.CompletedProcess:
@@ -84,10 +63,10 @@ def project(tmp_path, monkeypatch):
 
 
 def test_every_notebook_is_known_here():
-    assert [path.stem for path in NOTEBOOKS] == sorted(FILES)
+    assert [path.stem for path in NOTEBOOKS] == sorted(KNOWN)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", KNOWN)
 def test_a_notebook_is_stripped_and_can_be_executed(name):
     notebook = read(name)
     nbformat.validate(notebook)
@@ -105,34 +84,34 @@ def test_a_notebook_is_stripped_and_can_be_executed(name):
 
 
 def test_cell_ids_are_fixed_and_distinct():
-    for name in FILES:
+    for name in KNOWN:
         ids = [cell.id for cell in read(name).cells]
         assert len(set(ids)) == len(ids)
         assert {"about", "parameters", "read"} <= set(ids)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", KNOWN)
 def test_a_notebook_writes_its_files_from_what_it_says_it_reads(name, project):
     results = Path("results/demo")
-    needed = {results / path for path in [*FILES[name][0], *ALWAYS]}
+    needed = {results / path for path in [*KNOWN[name].reads, *ALWAYS]}
     for path in [path for path in results.rglob("*") if path.is_file() and path not in needed]:
         path.unlink()
     run_cells(name, results)
-    for path in written(results, FILES[name][1]):
+    for path in written(results, name):
         assert path.stat().st_size > 100
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", KNOWN)
 def test_a_notebook_fails_on_each_file_that_is_missing(name, project):
     results = Path("results/demo")
-    for absent in [*FILES[name][0], *ALWAYS]:
+    for absent in [*KNOWN[name].reads, *ALWAYS]:
         content = (results / absent).read_bytes()
         (results / absent).unlink()
         with pytest.raises(SpsnError) as caught:
             run_cells(name, results)
         assert f"{results / absent}: is missing" in str(caught.value)
         assert "snakemake" in str(caught.value)
-        assert not any(path.exists() for path in written(results, FILES[name][1]))
+        assert not any(path.exists() for path in written(results, name))
         (results / absent).write_bytes(content)
 
 
@@ -141,7 +120,7 @@ def execute(name: str, project: Path) -> list[bytes]:
     results = Path("results/demo")
     done = spsn_notebook(name, str(results), project)
     assert done.returncode == 0, done.stderr
-    files = [results / "notebooks" / f"{name}.ipynb", *written(results, FILES[name][1])]
+    files = [results / "notebooks" / f"{name}.ipynb", *written(results, name)]
     contents = [path.read_bytes() for path in files]
     for path in files:
         path.unlink()
@@ -166,7 +145,7 @@ def test_an_executed_notebook_holds_its_parameters_and_outputs(project):
 
 
 def test_a_notebook_whose_input_is_missing_fails_and_says_so(project):
-    Path("results/demo", EPOCH).unlink()
+    Path("results/demo", manifest.EPOCH).unlink()
     done = spsn_notebook("figure3_models", "results/demo", project)
     assert done.returncode != 0
     assert "results/demo/timing/epoch.csv: is missing" in done.stderr

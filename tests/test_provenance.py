@@ -215,9 +215,9 @@ def test_provenance_names_what_trained_the_reports_own_runs_alone(tmp_path: Path
 def test_the_report_says_in_which_state_the_sources_were() -> None:
     known = {"machine": {"driver": "550.54.15"}, "versions": {"spsn": "1"}, "commands": ["spsn"]}
     clean = machine_macros({**known, "git_commit": "c0ffee", "requirements_lock": "ab" * 32, "tex": "TeX 1"})
-    assert "c0ffee} (nothing changed since)" in clean["Commit"]
+    assert "c0ffee} (no uncommitted changes)" in clean["Commit"]
     assert "abababababababab" in clean["LockDigest"] and clean["TexVersion"] == "TeX 1"
     assert "NVIDIA driver" in clean["MachineTable"] and "550." in clean["MachineTable"]
     changed = machine_macros({**known, "git_commit": "c0ffee-dirty"})
-    assert "(with changes not committed)" in changed["Commit"]
+    assert "(with uncommitted changes)" in changed["Commit"]
     assert changed["LockDigest"] == changed["TexVersion"] == "unknown"

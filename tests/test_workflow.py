@@ -14,7 +14,7 @@ import pytest
 import yaml
 from support import HAS_TEX, ROOT, environment, make_project, run_python, snakemake
 
-from spsn import calls, sources
+from spsn import calls, manifest, sources
 from spsn.grid import blocks
 from spsn.layout import all_records
 from spsn.settings import load
@@ -192,6 +192,22 @@ def test_every_declared_result_is_there(finished):
     assert len(runs) - 1 == len(all_records(settings)) == sum(len(b.seeds) for b in blocks(settings))
     commands = json.loads((results / "provenance.json").read_text())["commands"]
     assert commands == ["snakemake --cores all --configfile tiny.yaml"]
+
+
+def test_every_figure_and_table_has_a_caption():
+    captions = {path.stem for path in (ROOT / "workflow/report").glob("*.rst")}
+    others = {"workflow", "runs", "comparison_runs", "report", "full_report"}
+    assert captions == {*manifest.BY_RESULT, *others}
+
+
+def test_settings_are_written_anew_for_who_names_them(finished):
+    path = finished / "results/tiny/settings.json"
+    before = path.read_bytes()
+    path.unlink()
+    for hooks in ((), ("--no-hooks",)):
+        path.unlink(missing_ok=True)
+        done = snakemake(finished, "results/tiny/settings.json", *hooks)
+        assert done.returncode == 0 and path.read_bytes() == before, done.stdout
 
 
 def test_nothing_is_half_written(finished):

@@ -76,7 +76,7 @@ def test_rates_choose_thresholds_and_accuracies_do_not(results):
     assert judged.findings[0].measured.remark == "threshold 0.06: 23 spikes/ms"
     results.put(LIF, spikes_per_ms=3.0)
     judged = results.judge("gs-at-25")["gs-at-25"]
-    assert "rates are not alike: 23 and 3" in judged.reason and judged.verdict == "undecided"
+    assert "rates are not similar: 23 and 3" in judged.reason and judged.verdict == "undecided"
 
 
 def test_low_rates_compare_the_thresholds_that_both_have_there(results):

@@ -154,7 +154,7 @@ def test_shds_values_stand_below_with_their_sources_and_nothing_else(published):
     assert np.isnan(train.spikes_mean) and np.isnan(both.active_channels_mean) and np.isnan(both.samples)
     last = to_tex(table).splitlines()
     assert r"\quad training file & 8156 & -- & -- & -- & -- \\" in last
-    assert r"\quad test file, speakers 4 and 5 in it alone & 2264 & -- & -- & -- & -- \\" in last
+    assert r"\quad test file, the only one with speakers 4 and 5 & 2264 & -- & -- & -- & -- \\" in last
     assert (
         r"\quad both files: 12 speakers, 20 classes & -- & about 8000 & -- & about 1.37 & of 700 \\" in last
     )
@@ -162,12 +162,12 @@ def test_shds_values_stand_below_with_their_sources_and_nothing_else(published):
 
 def test_the_file_gives_the_table_back(published, tmp_path):
     write_table_data(tmp_path, plausible.samples(), published)
-    table = read_table_data(tmp_path / "tables/table_data.csv")
+    table = read_table_data(tmp_path)
     expected = data_table(plausible.samples(), published)
     pd.testing.assert_frame_equal(table, expected, check_dtype=False)
     (tmp_path / "tables/table_data.csv").write_text("file,speaker\ntrain,0\n")
     with pytest.raises(RecordError, match="table_data.csv: lacks the columns origin"):
-        read_table_data(tmp_path / "tables/table_data.csv")
+        read_table_data(tmp_path)
 
 
 def many_speakers(count: int) -> pd.DataFrame:
@@ -184,7 +184,7 @@ def test_paper_shows_the_speakers_with_the_most_samples_and_says_so(published):
     table = data_table(samples, published)
     tex = to_tex(table)
     assert tex.count(r"\quad speaker") == 2 * MAX_SPEAKERS and r"\quad speaker 2 &" not in tex
-    assert "3 further speakers stand in" in tex
+    assert "3 further speakers are listed in" in tex
     assert len(table[(table.origin == HERE) & (table.speaker != "")]) == 2 * (MAX_SPEAKERS + 3)
     figure = drawn(samples, plausible.rasters(1), published)
     assert f"spikes/train/{hidden}/box" in gids(figure) and "spikes/train/2/box" not in gids(figure)

@@ -93,7 +93,7 @@ def test_a_report_on_shd_does_not_excuse_itself(tmp_path: Path) -> None:
     assert "no verdict on the paper" not in found[0] and "replicated" in found[0]
     assert "330 networks were trained" in found[0]
     assert "not the paper’s" not in " ".join(found)
-    assert "in the batches of training, of 64 samples, as theirs was" in " ".join(found)
+    assert "in batches as large as in training, of 64 samples, as in the authors’ program" in " ".join(found)
 
 
 @needs_tex

@@ -13,7 +13,6 @@ from spsn.grid import blocks
 from spsn.records import read_record, write_record
 from spsn.replication import accuracy_table, parameters_table
 from spsn.replication.accuracy_table import CHOSEN
-from spsn.replication.figures.source import read_table
 from spsn.replication.run_table import COLUMNS, read_csv, write_csv
 from spsn.replication.statistics import summarize
 from spsn.replication.tables import (
@@ -244,9 +243,9 @@ def test_the_table_is_spelt_as_the_report(results, reported):
 def test_a_class_of_any_name_comes_back(tmp_path, name):
     path = tmp_path / "trials.csv"
     write_csv(pd.DataFrame({"class_name": [name, "one"], "rate": [np.nan, 0.1 + 0.2]}), path)
-    for table in (read_csv(path, ["class_name"]), read_table(path, how="a test")):
-        assert list(table.class_name) == [name, "one"]
-        assert np.isnan(table.rate[0]) and table.rate[1] == 0.1 + 0.2
+    table = read_csv(path, ["class_name"])
+    assert list(table.class_name) == [name, "one"]
+    assert np.isnan(table.rate[0]) and table.rate[1] == 0.1 + 0.2
 
 
 def test_table2_knows_nothing_of_how_long_it_took(runs, reported, small_plan):

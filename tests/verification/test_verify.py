@@ -241,7 +241,7 @@ def test_a_full_disk_is_no_fault_of_the_folder(folder: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
-        with pytest.raises(SpsnError, match="cannot be written.*Make room"):
+        with pytest.raises(SpsnError, match="cannot be written.*ulimit -f"):
             verify(folder, PAPER)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

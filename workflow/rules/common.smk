@@ -1,4 +1,4 @@
-# What several phases share: what a job needs of a machine, what a block is, what a notebook makes.
+# What several phases share: what a job needs of a machine, what a block is, how results are named.
 
 Heard = namedtuple("Heard", "tables identity options")
 
@@ -74,18 +74,10 @@ def expected_effort(block):
     return len(block.seeds) * block.training.epochs * (10 if loops else 1)
 
 
-# A notebook is executed by this environment's kernel, leaves nothing in the home folder and makes PDFs without a date.
-RUN_NOTEBOOK = (
-    "(export JUPYTER_PREFER_ENV_PATH=1 IPYTHONDIR=$(mktemp -d) SOURCE_DATE_EPOCH=0 &&"
-    " trap 'rm -rf \"$IPYTHONDIR\"' EXIT &&"
-    " spsn notebook {input.notebook} --results {params.results} --out {output.notebook}) > {log} 2>&1"
-)
-
 # All of the configuration as a parameter. The file that holds it is no job's input: the call writes it before its first job
 # (`onstart`). Snakemake does not look at what comes after a job that will run, `ancient` or not, so that settings that a job
 # makes, or did not finish making, would hide from the blocks that they have changed or are missing.
-SETTINGS_JSON = json.dumps(to_mapping(SETTINGS))
-SETTINGS_IDENTITY = hashlib.sha256(SETTINGS_JSON.encode()).hexdigest()
+SETTINGS_IDENTITY = hashlib.sha256(json.dumps(to_mapping(SETTINGS)).encode()).hexdigest()
 
 
 def block_identity(block):
@@ -158,12 +150,16 @@ def results_of(names):
     return [result(name) for name in names if name != manifest.SETTINGS]
 
 
-def made_by(name):
-    """What a notebook makes: a figure as PDF and PNG, or a table as CSV and TeX."""
-    return [result(path) for path in manifest.made(name)]
+def in_report(path, category):
+    """An output that Snakemake's report shows, with the caption of its name."""
+    name = os.path.splitext(os.path.basename(path))[0]
+    return report(path, caption=f"../report/{name}.rst", category=category)
 
 
-def shown(name, category, caption):
-    """The same as outputs: the form that Snakemake's report shows, and the one that the LaTeX report takes."""
-    about = {"caption": f"../report/{caption}.rst", "category": category}
-    return [report(path, **about) if path.endswith((".png", ".csv")) else path for path in made_by(name)]
+def shown(notebook):
+    """What a notebook makes, as outputs: the form that Snakemake's report shows, and the one that the LaTeX report takes."""
+    category = "Tables" if notebook.is_table else "Figures"
+    if notebook in manifest.COMPARISON_NOTEBOOKS:
+        category = "Comparison"
+    paths = results_of(notebook.files)
+    return [in_report(path, category) if path.endswith((".png", ".csv")) else path for path in paths]

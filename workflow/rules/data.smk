@@ -9,23 +9,18 @@ GIVEN = isinstance(SETTINGS.dataset, DatasetFiles)
 DATA_DIR = f"--data-dir {shlex.quote(SETTINGS.data_dir)}" if SETTINGS.data_dir else ""
 WEIGHTS = [result(manifest.WEIGHTS)] if SETTINGS.golden.weights else []
 DATA_FACTS = result(manifest.DATA)
-SAMPLES = result(manifest.SAMPLES)
-RASTERS = result(manifest.RASTERS)
 SOURCES = [] if GIVEN else [str(layout.source_file(SETTINGS, split)) for split in layout.SPLITS]
 
 
-rule settings:  # for who names it: no other job waits for this one
+# What `onstart` writes, for who names the file: no other job waits for this one.
+rule settings:
     output:
         SETTINGS_FILE,
     log:
         f"{RESULTS}/logs/settings.log",
     localrule: True
-    conda:
-        f"../../{ENVIRONMENT}"
-    params:
-        config=untriggering(SETTINGS_JSON),
-    shell:
-        "spsn settings --json {params.config:q} --out {output} > {log} 2>&1"
+    run:
+        renew(SETTINGS, SETTINGS_FILE)
 
 
 if SETTINGS.dataset == "shd":
@@ -175,8 +170,8 @@ rule describe:
         test=STORES["test"],
     output:
         data=DATA_FACTS,
-        samples=SAMPLES,
-        rasters=RASTERS,
+        samples=result(manifest.SAMPLES),
+        rasters=result(manifest.RASTERS),
     log:
         f"{RESULTS}/logs/describe.log",
     benchmark:

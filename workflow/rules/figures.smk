@@ -1,50 +1,37 @@
-# From records to figures and tables: collect, repeat, illustrate, then one papermill-executed notebook per figure or table.
+# From records to what figures and tables read: collect, repeat, try the authors' weights, illustrate.
 
 RUNS = result(manifest.RUNS)
-REPORTED = "paper/reported.csv"
+COMPARED = result(manifest.COMPARED)
 ROBUSTNESS = [result(manifest.TRIALS), result(manifest.TEST_SET)]
-TIMINGS = [result(manifest.EPOCH), result(manifest.LENGTH)]
-
-REPLICATION = sources.modules("replication") + sources.files(sources.RECORDS)
 GOLDEN = [result(manifest.PASSES), result(manifest.ABOUT)] if SETTINGS.golden.weights else []
-NOTEBOOKS = manifest.notebooks(SETTINGS)
-TABLES = [path for name in NOTEBOOKS.values() if name in manifest.TABLES for path in made_by(name)]
-FIGURES = [path for name in NOTEBOOKS.values() if name not in manifest.TABLES for path in made_by(name)]
 
-# notebook: what it reads
-READS = {
-    "figure_data": [SAMPLES, RASTERS, "paper/shd_published.csv"],
-    "table_data": [SAMPLES, "paper/shd_published.csv"],
-    "figure1_neurons": [result(manifest.NEURONS)],
-    "figure2_loss_modes": [RUNS, REPORTED],
-    "figure3_models": [RUNS, REPORTED, TIMINGS[0]],
-    "figure4_regularization": [RUNS, REPORTED],
-    "figure5_sequence_length": [TIMINGS[1], REPORTED],
-    "figure6_robustness": ROBUSTNESS,
-    "table1_parameters": [],
-    "table2_accuracy": [RUNS, REPORTED],
-    "claims": [RUNS, REPORTED, "paper/claims.yaml", *TIMINGS, *ROBUSTNESS],
-    "table_golden": [*GOLDEN, "paper/golden.csv"],
+# rule: the records that it collects, and into which table
+COLLECTED = {
+    "collect": (layout.all_records(SETTINGS), in_report(RUNS, "Tables")),
+    "collect_comparison": (layout.comparison_records(SETTINGS), in_report(COMPARED, "Comparison")),
 }
 
+for collects, (records, table) in COLLECTED.items():
 
-rule collect:
-    input:
-        [str(path) for path in layout.all_records(SETTINGS)],
-        code=sources.files(sources.COLLECTING),
-    output:
-        report(RUNS, caption="../report/runs.rst", category="Tables"),
-    log:
-        f"{RESULTS}/logs/collect.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/collect.tsv"
-    localrule: True
-    conda:
-        f"../../{ENVIRONMENT}"
-    params:
-        records=lambda wildcards, input: [path for path in input if path.endswith(".json")],
-    shell:
-        "spsn collect {params.records} --out {output} > {log} 2>&1"
+    rule:
+        name:
+            collects
+        input:
+            [str(path) for path in records],
+            code=sources.files(sources.COLLECTING),
+        output:
+            table,
+        log:
+            f"{RESULTS}/logs/{collects}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/{collects}.tsv"
+        localrule: True
+        conda:
+            f"../../{ENVIRONMENT}"
+        params:
+            records=lambda wildcards, input: [path for path in input if path.endswith(".json")],
+        shell:
+            "spsn collect {params.records} --out {output} > {log} 2>&1"
 
 
 rule robustness:
@@ -123,32 +110,3 @@ rule illustrate:
         identity=json.dumps(to_mapping(SETTINGS)["network"]),
     shell:
         "spsn illustrate --settings {params.settings} --out {output} > {log} 2>&1"
-
-
-for notebook, makes in NOTEBOOKS.items():
-
-    rule:
-        name:
-            notebook
-        input:
-            READS[notebook],
-            DATA_FACTS,
-            notebook=f"notebooks/{notebook}.ipynb",
-            code=REPLICATION,
-        output:
-            *shown(makes, "Tables" if makes in manifest.TABLES else "Figures", caption=makes),
-            notebook=f"{RESULTS}/notebooks/{notebook}.ipynb",
-        log:
-            f"{RESULTS}/logs/{notebook}.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/{notebook}.tsv"
-        localrule: True
-        conda:
-            f"../../{ENVIRONMENT}"
-        resources:
-            mem_mb=2000,
-        params:
-            identity=SETTINGS_IDENTITY,
-            results=results_folder,
-        shell:
-            RUN_NOTEBOOK

@@ -1,6 +1,11 @@
 # The LaTeX report, and Snakemake's own report after a successful run.
 
+REPORT = result(manifest.REPORT)
 REPORT_TEXT = [f"paper/{name}" for name in digests.TEXT]
+REPORT_RESTS_ON = [
+    *(*FIGURES, *TABLES, *TIMINGS, *ROBUSTNESS, RUNS, *GOLDEN, DATA_FACTS),
+    *("paper/golden.tex", "paper/references.bib"),
+]
 
 
 rule provenance:
@@ -8,7 +13,7 @@ rule provenance:
         results_of(manifest.report_files(SETTINGS)),
         REPORT_TEXT,
     output:
-        f"{RESULTS}/provenance.json",
+        result(manifest.PROVENANCE),
     log:
         f"{RESULTS}/logs/provenance.log",
     localrule: True
@@ -26,21 +31,13 @@ rule provenance:
 
 rule report:
     input:
-        FIGURES,
-        TABLES,
-        TIMINGS,
-        ROBUSTNESS,
-        RUNS,
-        GOLDEN,
-        DATA_FACTS,
-        f"{RESULTS}/provenance.json",
-        "paper/golden.tex",
-        "paper/references.bib",
+        REPORT_RESTS_ON,
+        result(manifest.PROVENANCE),
         source="paper/report.tex",
         code=REPLICATION,
     output:
-        pdf=report(f"{RESULTS}/report/report.pdf", caption="../report/report.rst", category="Report"),
-        digests=f"{RESULTS}/report/report.pdf.sha256",
+        pdf=in_report(REPORT, "Report"),
+        digests=f"{REPORT}.sha256",
     log:
         f"{RESULTS}/logs/report.log",
     localrule: True

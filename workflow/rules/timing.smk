@@ -1,5 +1,8 @@
 # The timing study owns the machine while it measures: all cores and every GPU.
 
+TIMINGS = [result(manifest.EPOCH), result(manifest.LENGTH)]
+METHOD_COSTS = result(manifest.COSTS)
+
 accuracy_step = SETTINGS.experiments.accuracy.network.time_step
 timing_resources = {"gpu": all_gpus(), "mem_mb": 16000, "runtime": minutes(720)}
 timing_settings = to_mapping(SETTINGS)["experiments"]["timing"]
@@ -12,7 +15,7 @@ rule time_epoch:
         train=str(layout.store_file(SETTINGS, "train", accuracy_step)),
         code=sources.files(sources.TIMING),
     output:
-        result(manifest.EPOCH),
+        TIMINGS[0],
     log:
         f"{RESULTS}/logs/time_epoch.log",
     benchmark:
@@ -41,7 +44,7 @@ rule time_lengths:
     input:
         code=sources.files(sources.TIMING),
     output:
-        result(manifest.LENGTH),
+        TIMINGS[1],
     log:
         f"{RESULTS}/logs/time_lengths.log",
     benchmark:
@@ -64,7 +67,7 @@ rule time_methods:
     input:
         code=sources.files(sources.COMPARISON_TIMING),
     output:
-        result(manifest.COSTS),
+        METHOD_COSTS,
     log:
         f"{RESULTS}/logs/time_methods.log",
     benchmark:

@@ -104,7 +104,7 @@ def _regularized(
     if len(means) > 1:
         best = float(means.idxmax())
         row = _line(runs, "regularization", model, regularized_name(best)) | _paper(values, model, "")
-        note = f"{CHOSEN}, the best of {len(means)} thresholds: too high by choice"
+        note = f"the best of {len(means)} thresholds, {CHOSEN}: its mean is therefore too high"
         rows.append(row | {"condition": "regularized, best", "rate_threshold": best, "note": note})
     return rows
 
@@ -145,7 +145,7 @@ def _notes(table: pd.DataFrame, settings: Settings) -> list[str]:
     if (table.n == 1).any():
         notes.append("A single seed has neither a spread nor an interval.")
     if ((table.n > 1) & table.low.isna()).any():
-        notes.append("Fewer than six seeds that are all equal give no interval.")
+        notes.append("Fewer than six equal values give no interval.")
     if (table.low < 0).any() or (table.high > 100).any():
         notes.append("Intervals are cut off at 0 and 100 %.")
     reason = _obstacle(settings)

@@ -17,12 +17,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from spsn.files import write_text
 from spsn.replication.claim_parts import Claim, read_claims
 from spsn.replication.comparable import TIMED, TRAINING, obstacle
 from spsn.replication.evidence import Evidence, load_evidence
 from spsn.replication.rules import Finding, judge_part
-from spsn.replication.run_table import write_csv
+from spsn.replication.table_files import write_table
 from spsn.replication.text import interval_text, number_text, with_unit
 from spsn.settings import Settings
 
@@ -76,9 +75,7 @@ def write_claims(results: str | Path, claims_file: str | Path, settings: Setting
     from spsn.replication.claims_tex import to_tex
 
     judged = assess(results, claims_file, settings)
-    folder = Path(results) / "tables"
-    write_csv(to_frame(judged), folder / "claims.csv")
-    write_text(folder / "claims.tex", to_tex(judged))
+    write_table(results, "claims", to_frame(judged), to_tex(judged))
 
 
 def to_frame(judged: Iterable[Judged]) -> pd.DataFrame:

@@ -14,11 +14,12 @@ from typing import Any
 import pandas as pd
 
 from spsn.errors import RecordError
-from spsn.manifest import COMPARED, COSTS
+from spsn.manifest import COMPARED, COSTS, DATA
 from spsn.methods import METHODS
 from spsn.replication.making import make_command, read_json
-from spsn.replication.run_table import read_csv, read_runs
+from spsn.replication.run_table import read_runs
 from spsn.replication.statistics import share
+from spsn.replication.table_files import read_table
 
 RUN_COLUMNS = (
     *("model", "condition", "seed", "test_accuracy", "test_hits", "test_total", "spikes_per_ms"),
@@ -58,41 +59,39 @@ def read_compared(results: str | Path) -> Compared:
 def read_compared_runs(results: str | Path) -> pd.DataFrame:
     """The runs, each with its `method`, in the order of the methods. Raises `RecordError`."""
     folder = Path(results)
-    how = make_command(folder, COMPARED)
-    runs = with_methods(read_runs(folder / COMPARED, how=how))
-    _check_methods(runs.method, folder / COMPARED, how)
+    runs = with_methods(read_runs(folder / COMPARED, how=make_command(folder, COMPARED)))
+    _check_methods(runs.method, folder, COMPARED)
     return runs
 
 
 def read_costs(results: str | Path) -> pd.DataFrame:
     """The costs of a training step against its length. Raises `RecordError`."""
-    folder = Path(results)
-    how = make_command(folder, COSTS)
-    costs = read_csv(folder / COSTS, COST_COLUMNS, how=how)
-    _check_methods(costs.method, folder / COSTS, how)
+    costs = read_table(results, COSTS, COST_COLUMNS)
+    _check_methods(costs.method, Path(results), COSTS)
     return costs
 
 
-def _check_methods(methods: Iterable[str], path: Path, how: str) -> None:
+def _check_methods(methods: Iterable[str], folder: Path, name: str) -> None:
     unknown = sorted(set(methods) - set(METHODS))
     if unknown:
         raise RecordError(
-            f"{path}: {', '.join(unknown)} is no method of the comparison; make it again with {how}"
+            f"{folder / name}: {', '.join(unknown)} is no method of the comparison; make it again with "
+            f"{make_command(folder, name)}"
         )
 
 
 def commonest_share(results: str | Path) -> float:
     """The share (0-1) of the test file's commonest class, at least 1 / classes. Raises `RecordError`."""
-    path = Path(results) / "data.json"
-    how = make_command(Path(results), "data.json")
-    facts = read_json(Path(results), "data.json")
+    folder = Path(results)
+    facts = read_json(folder, DATA)
     try:
         test: Mapping[str, Any] = facts["splits"]["test"]
         commonest = test.get("samples_per_class", {}).get("max", 0) / test.get("samples", 1)
         return float(max(1 / int(test["classes"]), commonest))
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         raise RecordError(
-            f"{path}: cannot be read as facts of the data ({error!r}); make it again with {how}"
+            f"{folder / DATA}: cannot be read as facts of the data ({error!r}); make it again with "
+            f"{make_command(folder, DATA)}"
         ) from error
 
 

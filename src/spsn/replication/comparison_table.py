@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spsn.files import write_text
 from spsn.methods import METHODS, TRAITS
 from spsn.replication.compared import (
     IMPLEMENTATIONS,
@@ -30,8 +29,8 @@ from spsn.replication.comparison_tex import to_tex
 from spsn.replication.figures.parts import device_name
 from spsn.replication.growth import growth
 from spsn.replication.method_style import method_look
-from spsn.replication.run_table import write_csv
 from spsn.replication.statistics import NOTHING, Summary, summarize
+from spsn.replication.table_files import write_table
 from spsn.replication.text import ABSENT, interval_text, number_text
 
 FORMS = {"none": "plain", "neuron": "fused neuron", "network": "fused"}  # by what of a model can be fused
@@ -61,10 +60,8 @@ def comparison_table(compared: Compared) -> pd.DataFrame:
 
 def write_comparison(results: str | Path) -> pd.DataFrame:
     """Write `tables/comparison.csv` and `.tex` below `results`; return the table. Raises `RecordError`."""
-    folder = Path(results) / "tables"
     table = comparison_table(read_compared(results))
-    write_csv(table, folder / "comparison.csv")
-    write_text(folder / "comparison.tex", to_tex(table))
+    write_table(results, "comparison", table, to_tex(table))
     return table
 
 

@@ -12,6 +12,12 @@ from spsn.replication.method_style import FAMILIES, by_family, method_look
 from spsn.replication.text import ABSENT, cell, interval_text, number_text
 
 DAGGER, STAR = r"\,$\dagger$", r"\rlap{*}"
+GRADIENTS = {  # what the notes say of a gradient that is not plainly exact
+    "without the reset's": "ignores the reset",
+    "exact, straight-through": "exact for the straight-through estimator",
+    "this step's; the weights' from traces": "of the current step only, with traces for the weights",
+    "of the last step's rates": "of the rates at the last step",
+}
 FUSED = {"plain": "no", "fused neuron": "neuron", "fused": "network"}
 _HEAD = (  # alignment, words one above the other
     ("l", "method"),
@@ -47,13 +53,13 @@ def gradient_marks(table: pd.DataFrame) -> dict[str, str]:
 
 def table_notes(table: pd.DataFrame) -> list[str]:
     """What each letter stands for, dagger and star where they are drawn, and intervals; LaTeX."""
-    notes = [rf"\textsuperscript{{{mark}}}\,{cell(kind)}" for kind, mark in gradient_marks(table).items()]
+    notes = [rf"\textsuperscript{{{mark}}}\,{cell(GRADIENTS.get(kind, kind))}" for kind, mark in gradient_marks(table).items()]
     if not table.learned.all():
-        notes.append(r"$\dagger$\,not told from always naming the commonest class")
+        notes.append(r"$\dagger$\,not distinguishable from always naming the most frequent class")
     if any(map(_other_form, table.itertuples())):
-        notes.append("*\\,of the eager form, the fused one was not timed")
+        notes.append("*\\,of the eager form; the fused form was not timed")
     if ((table.n > 1) & table.accuracy_low.isna()).any():
-        notes.append("fewer than six seeds that are all equal give no interval")
+        notes.append("fewer than six equal values give no interval")
     if (table.accuracy_low < 0).any() or (table.accuracy_high > 100).any():
         notes.append(r"intervals are cut off at 0 and 100\,\%")
     return notes

@@ -11,12 +11,13 @@ from typing import Any
 import pandas as pd
 
 from spsn.errors import RecordError
-from spsn.files import write_text
+from spsn.manifest import BY_RESULT, PUBLISHED
 from spsn.replication import latex
-from spsn.replication.run_table import read_csv, write_csv
+from spsn.replication.run_table import read_csv
+from spsn.replication.table_files import read_table, write_table
 from spsn.replication.text import cell, counted, number_text, spread_text
 
-PUBLISHED = "paper/shd_published.csv"
+TABLE, _ = BY_RESULT["table_data"].files
 PUBLISHED_COLUMNS = ("quantity", "split", "value", "approximate", "unit", "source")
 SAMPLE_COLUMNS = ("split", "label", "speaker", "spikes", "duration_s", "active_channels")
 HERE, SHD = "here", "SHD as published"
@@ -39,10 +40,11 @@ def read_published(path: str | Path = PUBLISHED) -> pd.DataFrame:
     return read_csv(path, PUBLISHED_COLUMNS, how="a fresh copy of the repository")
 
 
-def read_table_data(path: str | Path, how: str = "snakemake") -> pd.DataFrame:
-    """Read `tables/table_data.csv` as `data_table` made it. Raises `RecordError`."""
-    table = read_csv(path, COLUMNS, how=how, dtype={"speaker": str, "approximate": str, "in_training": str})
-    return table.fillna({"speaker": "", "approximate": "", "in_training": ""})
+def read_table_data(results: str | Path) -> pd.DataFrame:
+    """Read `tables/table_data.csv` below `results` as `data_table` made it. Raises `RecordError`."""
+    text = ("speaker", "approximate", "in_training")
+    table = read_table(results, TABLE, COLUMNS, dtype=dict.fromkeys(text, str))
+    return table.fillna(dict.fromkeys(text, ""))
 
 
 def published_value(published: pd.DataFrame, quantity: str, split: str = BOTH) -> tuple[float, bool] | None:
@@ -85,7 +87,7 @@ def table_row(table: pd.DataFrame, origin: str, file: str) -> Any:
     """The line of a whole file (or of `both`), as a named tuple. Raises `RecordError` where there is none."""
     rows = table[(table.origin == origin) & (table.file == file) & (table.speaker == "")]
     if rows.empty:
-        raise RecordError(f"tables/table_data.csv: has no line {origin!r}, {file!r}; run snakemake again")
+        raise RecordError(f"{TABLE}: has no line {origin!r}, {file!r}; run snakemake again")
     return next(rows.itertuples())
 
 
@@ -111,9 +113,8 @@ def to_tex(table: pd.DataFrame) -> str:
 
 def write_table_data(results: str | Path, samples: pd.DataFrame, published: pd.DataFrame) -> None:
     """Write `tables/table_data.csv` and `.tex` below `results`."""
-    table, folder = data_table(samples, published), Path(results) / "tables"
-    write_csv(table, folder / "table_data.csv")
-    write_text(folder / "table_data.tex", to_tex(table))
+    table = data_table(samples, published)
+    write_table(results, "table_data", table, to_tex(table))
 
 
 def _with_most(samples: pd.Series) -> list[int]:
@@ -185,15 +186,15 @@ def _shd_file(row: Any, shd: pd.DataFrame) -> str:
     if row.file == BOTH:
         return rf"\quad both files: {_kinds(row)}"
     own = shd.speaker[(shd.file == row.file) & (shd.speaker != "")]
-    alone = f", speakers {latex.listed(map(cell, own))} in it alone" if len(own) else ""
+    alone = f", the only one with speakers {latex.listed(map(cell, own))}" if len(own) else ""
     return rf"\quad {FILES[row.file].lower()}{alone}"
 
 
 def _notes(here: pd.DataFrame, hidden: int) -> str:
     notes = [r"\textdagger{} not in the training file."] if (here.in_training == "no").any() else []
     if hidden:
-        rest = "stands" if hidden == 1 else "stand"
-        notes.append(f"{counted(hidden, 'further speaker')} {rest} in {latex.code('table_data.csv')}.")
+        be = "is" if hidden == 1 else "are"
+        notes.append(f"{counted(hidden, 'further speaker')} {be} listed in {latex.code('table_data.csv')}.")
     return " ".join(notes)
 
 

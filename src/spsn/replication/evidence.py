@@ -21,6 +21,7 @@ import pandas as pd
 
 from spsn.errors import RecordError
 from spsn.grid import blocks, regularized_name
+from spsn.manifest import EPOCH, LENGTH, RUNS, TEST_SET, TRIALS
 from spsn.replication.run_table import read_csv, read_runs
 from spsn.replication.text import counted
 from spsn.settings import Settings
@@ -52,15 +53,15 @@ class Evidence:
 def load_evidence(results: str | Path, settings: Settings) -> Evidence:
     """Read the tables. Raises `RecordError` where one is absent, damaged or lacks a part of the grid."""
     folder = Path(results)
-    runs = read_runs(folder / "tables" / "runs.csv")
-    _check_grid(runs, settings, folder / "tables" / "runs.csv")
+    runs = read_runs(folder / RUNS)
+    _check_grid(runs, settings, folder / RUNS)
     return Evidence(
         settings,
         runs,
-        read_csv(folder / "timing" / "epoch.csv", EPOCH_COLUMNS),
-        read_csv(folder / "timing" / "sequence_length.csv", LENGTH_COLUMNS),
-        read_csv(folder / "robustness" / "trials.csv", TRIAL_COLUMNS),
-        read_csv(folder / "robustness" / "test_set.csv", TEST_SET_COLUMNS),
+        read_csv(folder / EPOCH, EPOCH_COLUMNS),
+        read_csv(folder / LENGTH, LENGTH_COLUMNS),
+        read_csv(folder / TRIALS, TRIAL_COLUMNS),
+        read_csv(folder / TEST_SET, TEST_SET_COLUMNS),
     )
 
 

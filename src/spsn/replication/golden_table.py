@@ -22,11 +22,12 @@ import pandas as pd
 from scipy import stats
 
 from spsn.errors import RecordError
-from spsn.files import write_text
+from spsn.manifest import ABOUT, PASSES
 from spsn.replication import latex
 from spsn.replication.making import make_command, read_json
-from spsn.replication.run_table import read_csv, write_csv
+from spsn.replication.run_table import read_csv
 from spsn.replication.style import model_look
+from spsn.replication.table_files import read_table, write_table
 from spsn.replication.text import ABSENT, cell, number_text
 
 RATES = ("spikes_per_ms_1", "spikes_per_ms_2", "spikes_per_ms_3")
@@ -46,11 +47,9 @@ TABLE_COLUMNS = ("file", "model", "condition", "passes", "samples", "hits", "sd"
 
 def write_golden_table(results: str | Path, published: str | Path) -> pd.DataFrame:
     """Write `tables/table_golden.csv` and `.tex` below `results` from `golden/`; return the table."""
-    folder = Path(results)
-    about, passes = read_golden(folder)
+    about, passes = read_golden(results)
     table = golden_table(passes, about, read_published(published))
-    write_csv(table, folder / "tables" / "table_golden.csv")
-    write_text(folder / "tables" / "table_golden.tex", to_tex(table, about))
+    write_table(results, "table_golden", table, to_tex(table, about))
     return table
 
 
@@ -59,15 +58,16 @@ def read_golden(folder: str | Path) -> tuple[dict[str, Any], pd.DataFrame]:
 
     Raises RecordError where one is absent or damaged.
     """
-    path, csv = (Path(folder) / "golden" / name for name in ("about.json", "passes.csv"))
-    how = make_command(Path(folder), "golden/passes.csv")
-    about = read_json(Path(folder), "golden/about.json")
+    folder = Path(folder)
+    about = read_json(folder, ABOUT)
     try:
         made = bool(about["made"])
     except KeyError as error:
-        raise RecordError(f"{path}: cannot be read ({error!r}); make it again with {how}") from error
-    if made or not csv.is_file():
-        return about, read_csv(csv, COLUMNS, how=how)
+        raise RecordError(
+            f"{folder / ABOUT}: cannot be read ({error!r}); make it again with {make_command(folder, PASSES)}"
+        ) from error
+    if made or not (folder / PASSES).is_file():
+        return about, read_table(folder, PASSES, COLUMNS)
     return about, pd.DataFrame(columns=list(COLUMNS))
 
 
@@ -135,7 +135,7 @@ def _verdict(row: Mapping[str, Any]) -> tuple[str, str]:
     expected, hits = row["published_hits"], row["hits"]
     if row["model"] in RANDOM:
         if not np.isfinite(row["sd"]):
-            return UNDECIDED, "one pass says nothing of the spread of passes"
+            return UNDECIDED, "one pass does not show how much passes vary"
         inside = row["low"] <= expected <= row["high"]
         return (AGREES, "") if inside else (DIFFERS, f"{expected} lies outside the interval")
     faults = [f"{hits:.0f} hits instead of {expected}"] if abs(hits - expected) > HITS_TOLERANCE else []

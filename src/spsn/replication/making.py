@@ -6,8 +6,8 @@ from typing import Any
 
 from spsn.errors import RecordError
 from spsn.files import parse_object, read_text
+from spsn.manifest import DATA, FULL_PROVENANCE, PROVENANCE
 
-PROVENANCE = ("provenance.json", "report/full_provenance.json")
 UNKNOWN = " with the configuration that made it"
 # Anybody may have written what a results folder says: nothing else of its commands is passed on.
 OPTIONS = ("--cores", "--jobs", "--executor", "--profile", "--workflow-profile", "--configfile", "--config")
@@ -21,7 +21,7 @@ def make_command(folder: Path, name: str) -> str:
     The target stands first: `--configfile` takes every file after it.
     """
     target = f"snakemake {shlex.quote(str(folder / name))}"
-    for made in PROVENANCE:
+    for made in (PROVENANCE, FULL_PROVENANCE):
         if options := _options(folder / made):
             return f"`{target} {options}`"
     return f"`{target} --cores all`{UNKNOWN}"
@@ -63,14 +63,14 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 
 def classes_of(folder: Path) -> int:
     """How many classes the test file has, from `data.json`. Raises `RecordError`."""
-    facts = read_json(folder, "data.json")
+    facts = read_json(folder, DATA)
     try:
         classes = int(facts["splits"]["test"]["classes"])
         if classes < 1:
             raise ValueError(f"{classes} classes")
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(
-            f"{folder / 'data.json'}: states no number of classes ({error!r}); make it again with "
-            f"{make_command(folder, 'data.json')}"
+            f"{folder / DATA}: states no number of classes ({error!r}); make it again with "
+            f"{make_command(folder, DATA)}"
         ) from error
     return classes

@@ -69,7 +69,7 @@ def _ratio(evidence: Evidence, part: Part) -> Measured:
     _require_same_training(evidence, greater, lesser)
     sides = [by_seed(select_runs(evidence, path)) for path in (greater, lesser)]
     if any(value <= 0 for side in sides for value in side.values()):
-        raise NotTested("a network without any spike has no ratio of rates")
+        raise NotTested("a network without spikes has no ratio of rates")
     return Measured(statistics.ratio(*sides))
 
 
@@ -83,7 +83,7 @@ def _ratio_of_times(evidence: Evidence, part: Part, greater: str, lesser: str) -
     if 1 in (len(above), len(below)):
         quotient, margin = float(above.value.median() / below.value.median()), part.options.get("margin")
         known = (quotient / margin, quotient * margin) if margin else (nan, nan)
-        remark = "one measurement" + (f", counted within a factor of {margin:g}" if margin else "")
+        remark = "one measurement" + (f", judged within a factor of {margin:g}" if margin else "")
         return Measured(Summary(quotient, nan, *known, 1), remark, gpu=gpu)
     summary = statistics.ratio(dict(enumerate(above.value)), {-1 - i: v for i, v in enumerate(below.value)})
     return Measured(summary, gpu=gpu)
@@ -120,7 +120,7 @@ def _durations(evidence: Evidence, part: Part) -> Measured:
     model = part.options["of"]
     a, b = evidence.settings.experiments.accuracy, evidence.settings.experiments.regularization
     if (a.network, a.training.batch_size, a.seeds) != (b.network, b.training.batch_size, b.seeds):
-        raise NotTested("the networks with the regulariser differ in size, batch or seeds from those without")
+        raise NotTested("networks with and without regulariser differ in size, batch or seeds")
     plain = select_runs(evidence, f"accuracy/{model}/augmented/epoch_seconds")
     with_it = select_runs(evidence, f"regularization/{model}/all/epoch_seconds")
     logs = np.log(with_it.groupby("condition").value.mean() / plain.value.mean())
@@ -188,7 +188,7 @@ def _require_same_training(evidence: Evidence, greater: str, lesser: str) -> Non
 
 def _require_similar(a: float, b: float) -> None:
     if not (a > 0 and b > 0 and max(a, b) <= NEAR * min(a, b)):
-        raise NotTested(f"the rates are not alike: {a:.3g} and {b:.3g} spikes/ms")
+        raise NotTested(f"the rates are not similar: {a:.3g} and {b:.3g} spikes/ms")
 
 
 def _selected(path: str, chosen: pd.DataFrame) -> str:

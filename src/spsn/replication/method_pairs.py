@@ -27,13 +27,13 @@ class Contrast:
     other: str
 
 
-_STEPWISE, _CENTRED = "loss at every step, not of the mean", "reset estimated from the threshold"
+_STEPWISE, _CENTRED = "loss at every step, not on the mean", "reset estimate centred at the threshold"
 CONTRASTS = (
     Contrast("reset in the gradient", "exodus", "slayer"),
     Contrast("reset in the gradient, loss at every step", "exodus-per-step", "slayer-per-step"),
-    Contrast("exact gradient, not this step's", "exodus-per-step", "ottt"),
+    Contrast("exact gradient, not the current step's", "exodus-per-step", "ottt"),
     Contrast("exact gradient, not the last rates'", "exodus-final", "saf-f"),
-    Contrast("input of the first layer traced", "ottt", "ottt-instantaneous-input"),
+    Contrast("traces in the first layer", "ottt", "ottt-instantaneous-input"),
     Contrast(_STEPWISE, "lif-per-step", "lif"),
     Contrast(_STEPWISE, "spsn-sb-per-step", "spsn-sb"),
     Contrast(_STEPWISE, "exodus-per-step", "exodus"),

@@ -96,7 +96,7 @@ class Difference:
 
 def differences(settings: Settings) -> list[Difference]:
     """Every setting that departs from the full protocol and can change a result, in the protocol's order."""
-    own = {DatasetFiles: " (files of one's own)", DatasetAudio: " (recordings of one's own)"}
+    own = {DatasetFiles: " (own files)", DatasetAudio: " (own recordings)"}
     data = settings.dataset_name + own.get(type(settings.dataset), "")
     full, here = flatten(FULL), flatten(to_mapping(settings) | {"dataset": data})
     found: dict[tuple[str, str, str], list[str]] = {}

@@ -8,8 +8,6 @@ so a number can always be followed to its file, and a file to its command (`prov
 from collections.abc import Iterable
 from pathlib import Path
 
-import pandas as pd
-
 from spsn import manifest, provenance
 from spsn.files import write_json, write_text
 from spsn.replication import digests, latex
@@ -17,22 +15,15 @@ from spsn.replication.comparable import obstacle
 from spsn.replication.data_table import read_table_data
 from spsn.replication.facts import accuracy, claims, data, golden, machine, protocol, robustness, timing
 from spsn.replication.facts.comparison import comparison_macros
-from spsn.replication.figures.source import read_table
-from spsn.replication.making import make_command, read_json
+from spsn.replication.making import read_json
 from spsn.replication.protocol import differences
+from spsn.replication.table_files import read_table
 from spsn.replication.typesetting import REPORT, Edition, build_pdf
 from spsn.settings import Settings, to_mapping
 
 __all__ = ["build_pdf", "write_macros", "write_provenance"]
 
-_COLUMNS = {
-    "tables/runs.csv": accuracy.COLUMNS,
-    "tables/claims.csv": claims.COLUMNS,
-    "timing/epoch.csv": timing.EPOCH_COLUMNS,
-    "timing/sequence_length.csv": timing.LENGTH_COLUMNS,
-    "robustness/trials.csv": robustness.TRIAL_COLUMNS,
-    "robustness/test_set.csv": robustness.TEST_SET_COLUMNS,
-}
+CLAIMS, _ = manifest.BY_RESULT["claims"].files
 EXECUTION = {"machines": "machine", "versions": "versions", "git_commits": "git_commit"}
 
 
@@ -56,7 +47,7 @@ def write_provenance(
     names = manifest.report_files(settings) + edition.comparison * manifest.comparison_files(settings)
     content = {
         "config": to_mapping(settings),
-        "data": read_json(results, "data.json"),
+        "data": read_json(results, manifest.DATA),
         "machine": provenance.machine(),
         "versions": provenance.versions(),
         "tex": provenance.tex_version(),
@@ -89,13 +80,14 @@ def write_macros(results: str | Path, settings: Settings, out: str | Path, editi
     Raises `RecordError` naming a file that is missing or damaged and the command that makes it.
     """
     folder = Path(results)
-    facts, found = read_json(folder, "data.json"), differences(settings)
+    facts, found = read_json(folder, manifest.DATA), differences(settings)
     classes = int(facts["splits"]["test"]["classes"])
-    runs, chance = accuracy.accuracy_macros(_table(folder, "tables/runs.csv"), classes)
-    epoch, epoch_switches = timing.epoch_macros(_table(folder, "timing/epoch.csv"))
-    length, length_switches = timing.length_macros(_table(folder, "timing/sequence_length.csv"))
-    trials, test_set = (_table(folder, f"robustness/{name}.csv") for name in ("trials", "test_set"))
-    samples = read_table_data(folder / "tables/table_data.csv", make_command(folder, "tables/table_data.csv"))
+    runs, chance = accuracy.accuracy_macros(read_table(folder, manifest.RUNS, accuracy.COLUMNS), classes)
+    epoch, epoch_switches = timing.epoch_macros(read_table(folder, manifest.EPOCH, timing.EPOCH_COLUMNS))
+    length, length_switches = timing.length_macros(read_table(folder, manifest.LENGTH, timing.LENGTH_COLUMNS))
+    trials = read_table(folder, manifest.TRIALS, robustness.TRIAL_COLUMNS)
+    test_set = read_table(folder, manifest.TEST_SET, robustness.TEST_SET_COLUMNS)
+    samples = read_table_data(folder)
     authors, golden_switches = golden.golden_macros(folder, settings)
     macros = {
         **authors,
@@ -106,7 +98,7 @@ def write_macros(results: str | Path, settings: Settings, out: str | Path, editi
         **robustness.robustness_macros(trials, test_set),
         **epoch,
         **length,
-        **claims.claims_macros(_table(folder, "tables/claims.csv")),
+        **claims.claims_macros(read_table(folder, CLAIMS, claims.COLUMNS)),
         **machine.machine_macros(read_json(folder, edition.provenance)),
     }
     plan = _plan_switches(settings) | protocol.protocol_switches(settings)
@@ -126,7 +118,3 @@ def write_macros(results: str | Path, settings: Settings, out: str | Path, editi
 def _plan_switches(settings: Settings) -> dict[str, bool]:
     """What kind of data, and whether results may be held against the paper's."""
     return data.data_switches(settings) | {"comparable": not obstacle(settings)}
-
-
-def _table(folder: Path, name: str) -> pd.DataFrame:
-    return read_table(folder / name, _COLUMNS[name], how=make_command(folder, name))

@@ -36,7 +36,7 @@ from spsn.replication.evidence import Evidence, NotTested
 from spsn.replication.measures import MEASURES, Measured
 from spsn.replication.statistics import Summary
 
-_OF_SHD = "numbers of SHD have no say here"
+_OF_SHD = "numbers on SHD cannot be judged on these data"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _why(outcome: str, summary: Summary) -> str:
     if outcome != "undecided":
         return ""
     if summary.known:
-        return f"the interval of {summary.n} covers both"
+        return f"the interval over {summary.n} values allows both yes and no"
     if summary.n < 2:
         return "a single value has no interval"
     return f"no interval from {summary.n} equal values"

@@ -10,14 +10,14 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from spsn import manifest
 from spsn.errors import RecordError, SpsnError
 from spsn.files import whole_file
-from spsn.replication.figures.source import make_command
+from spsn.replication.making import make_command
 
 DEBIAN_PACKAGES = (
     "latexmk",
@@ -27,9 +27,9 @@ DEBIAN_PACKAGES = (
 )
 
 
-def _parts(makes: Mapping[str, str]) -> tuple[str, ...]:
+def _parts(notebooks: Iterable[manifest.Notebook]) -> tuple[str, ...]:
     """Of what notebooks make, the files that report.tex takes."""
-    files = (path for name in makes.values() for path in manifest.made(name))
+    files = (path for notebook in notebooks for path in notebook.files)
     return tuple(path for path in files if path.endswith((".pdf", ".tex")))
 
 
@@ -58,10 +58,10 @@ class Edition:
     comparison: bool
 
 
-REPORT = Edition("report/macros.tex", "provenance.json", PARTS, BESIDE, comparison=False)
+REPORT = Edition("report/macros.tex", manifest.PROVENANCE, PARTS, BESIDE, comparison=False)
 FULL_REPORT = Edition(
     "report/full_macros.tex",
-    "report/full_provenance.json",
+    manifest.FULL_PROVENANCE,
     PARTS + COMPARISON_PARTS,
     (*BESIDE, "comparison.tex"),
     comparison=True,

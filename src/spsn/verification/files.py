@@ -12,7 +12,7 @@ from spsn.settings import Settings
 from spsn.verification.findings import Findings
 from spsn.verification.folder import ResultsFolder
 
-PDFS = {REPORT: "report/report.pdf", FULL_REPORT: "report/full_report.pdf"}
+PDFS = {REPORT: manifest.REPORT, FULL_REPORT: manifest.FULL_REPORT}
 LARGEST_SUMS = 2**16  # bytes; three lines of sha256sum have 300
 
 

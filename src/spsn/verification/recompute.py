@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from spsn import manifest
-from spsn.manifest import COMPARED, COSTS, EPOCH, LENGTH, RASTERS, RUNS, SAMPLES, TEST_SET, TRIALS
+from spsn.manifest import EPOCH, LENGTH, NEURONS, RASTERS, RUNS, SAMPLES, TEST_SET, TRIALS
 from spsn.replication import figures
 from spsn.replication.claims import write_claims
 from spsn.replication.compared import read_compared_runs, read_costs
@@ -64,32 +64,24 @@ def steps(settings: Settings, *, comparison: bool) -> list[Step]:
     return [*tables, *macros, *drawings]
 
 
-def _table(name: str, needs: tuple[str, ...], make: Callable[[Place], Any]) -> Step:
-    return Step(tuple(manifest.made(name)), needs, make)
+def _table(name: str, make: Callable[[Place], Any]) -> Step:
+    notebook = manifest.BY_RESULT[name]
+    return Step(notebook.files, notebook.reads, make)
 
 
 _TABLES = (
     _table(
         "table_data",
-        (SAMPLES,),
         lambda at: write_table_data(
             at.folder, at.table(SAMPLES), read_published(at.paper / "shd_published.csv")
         ),
     ),
-    _table("table1", (), lambda at: write_table1(at.folder, at.settings)),
-    _table("table2", (RUNS,), lambda at: write_table2(at.folder, at.paper / "reported.csv", at.settings)),
-    _table(
-        "claims",
-        (RUNS, EPOCH, LENGTH, TRIALS, TEST_SET),
-        lambda at: write_claims(at.folder, at.paper / "claims.yaml", at.settings),
-    ),
+    _table("table1", lambda at: write_table1(at.folder, at.settings)),
+    _table("table2", lambda at: write_table2(at.folder, at.paper / "reported.csv", at.settings)),
+    _table("claims", lambda at: write_claims(at.folder, at.paper / "claims.yaml", at.settings)),
 )
-_GOLDEN_TABLE = _table(
-    "table_golden",
-    (manifest.PASSES, manifest.ABOUT),
-    lambda at: write_golden_table(at.folder, at.paper / "golden.csv"),
-)
-_COMPARISON_TABLE = _table("comparison", (COMPARED, COSTS), lambda at: write_comparison(at.folder))
+_GOLDEN_TABLE = _table("table_golden", lambda at: write_golden_table(at.folder, at.paper / "golden.csv"))
+_COMPARISON_TABLE = _table("comparison", lambda at: write_comparison(at.folder))
 
 
 def _macros(edition: Edition, tables: list[Step]) -> Step:
@@ -106,11 +98,12 @@ def _macros(edition: Edition, tables: list[Step]) -> Step:
     )
 
 
-def _figure(name: str, needs: tuple[str, ...], draw: Callable[[Place], Any]) -> Step:
+def _figure(name: str, draw: Callable[[Place], Any]) -> Step:
+    notebook = manifest.BY_RESULT[name]
     return Step(
-        tuple(manifest.made(name)),
-        needs,
-        lambda at: save(draw(at), at.folder / "figures" / name),
+        notebook.files,
+        notebook.reads,
+        lambda at: save(draw(at), at.folder / notebook.makes),
         drawing=True,
     )
 
@@ -125,40 +118,22 @@ def _figure_data(at: Place) -> Any:
 
 
 _FIGURES = (
-    _figure("figure_data", (SAMPLES, RASTERS), _figure_data),
-    _figure(
-        "figure1",
-        (manifest.NEURONS,),
-        lambda at: figures.figure1(at.table(manifest.NEURONS), at.settings.network.threshold),
-    ),
-    _figure("figure2", (RUNS,), lambda at: figures.figure2(at.table(RUNS), at.source.context)),
-    _figure(
-        "figure3",
-        (RUNS, EPOCH),
-        lambda at: figures.figure3(at.table(RUNS), at.table(EPOCH), at.source.context),
-    ),
-    _figure("figure4", (RUNS,), lambda at: figures.figure4(at.table(RUNS), at.source.context)),
-    _figure("figure5", (LENGTH,), lambda at: figures.figure5(at.table(LENGTH), at.source.context)),
-    _figure(
-        "figure6",
-        (TRIALS, TEST_SET),
-        lambda at: figures.figure6(at.table(TRIALS), at.table(TEST_SET), at.source.context),
-    ),
+    _figure("figure_data", _figure_data),
+    _figure("figure1", lambda at: figures.figure1(at.table(NEURONS), at.settings.network.threshold)),
+    _figure("figure2", lambda at: figures.figure2(at.table(RUNS), at.source.context)),
+    _figure("figure3", lambda at: figures.figure3(at.table(RUNS), at.table(EPOCH), at.source.context)),
+    _figure("figure4", lambda at: figures.figure4(at.table(RUNS), at.source.context)),
+    _figure("figure5", lambda at: figures.figure5(at.table(LENGTH), at.source.context)),
+    _figure("figure6", lambda at: figures.figure6(at.table(TRIALS), at.table(TEST_SET), at.source.context)),
 )
 _COMPARISON_FIGURES = (
     _figure(
         "comparison_accuracy",
-        (COMPARED,),
         lambda at: figures.comparison_accuracy(read_compared_runs(at.folder), at.source.context),
     ),
-    _figure(
-        "comparison_cost",
-        (COSTS,),
-        lambda at: figures.comparison_cost(read_costs(at.folder), at.source.context),
-    ),
+    _figure("comparison_cost", lambda at: figures.comparison_cost(read_costs(at.folder), at.source.context)),
     _figure(
         "comparison_controls",
-        (COMPARED,),
         lambda at: figures.comparison_controls(read_compared_runs(at.folder), at.source.context),
     ),
 )

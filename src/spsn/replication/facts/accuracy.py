@@ -13,17 +13,8 @@ from spsn.replication.text import cell, interval_text
 
 CONDITIONS = ("basic", "augmented")
 COLUMNS = (
-    *(
-        "experiment",
-        "model",
-        "condition",
-        "seed",
-        "test_accuracy",
-        "train_accuracy",
-        "test_hits",
-        "test_total",
-    ),
-    *("spikes_per_ms", "epochs", "epoch_seconds", "device", "backend"),
+    *("experiment", "model", "condition", "seed", "test_accuracy", "train_accuracy"),
+    *("test_hits", "test_total", "spikes_per_ms", "epochs", "epoch_seconds", "device", "backend"),
 )
 
 

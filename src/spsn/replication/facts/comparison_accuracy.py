@@ -95,12 +95,12 @@ def _best(runs: pd.DataFrame, step: float) -> str:
     like = [label(method) for method in others if _not_told(here, best, method)]
     interval = f" ({cell(interval_text(summary.low, summary.high, '%', 1))})" if summary.known else ""
     sentence = (
-        f"At {milliseconds(step)} it is that of {label(best)}, "
+        f"At {milliseconds(step)}, {label(best)} reaches "
         rf"{cell(number_text(summary.mean, '%', 1))}\,\%{interval}"
     )
     if not summary.known:
         return f"{sentence}."
-    return f"{sentence}; not told from it seed by seed: {latex.listed(like) if like else 'none'}."
+    return f"{sentence}; not told apart from it: {latex.listed(like) if like else 'none'}."
 
 
 def _not_told(runs: pd.DataFrame, best: str, other: str) -> bool:

@@ -66,7 +66,7 @@ def _ranking(at_longest: pd.DataFrame) -> str:
         rows = list(at_longest[at_longest.implementation == form].head(3).itertuples())
         if rows:
             named = [rf"{label(row.method)} ({latex.number(row.seconds_median)}\,s)" for row in rows]
-            parts.append(f"of the {form} forms {latex.listed(named)}{_overlap(rows)}")
+            parts.append(f"among the {form} forms {latex.listed(named)}{_overlap(rows)}")
     return "; ".join(parts) or latex.ABSENT
 
 
@@ -74,7 +74,7 @@ def _overlap(rows: list) -> str:
     """Whether the quartiles of the first two reach each other, so that their order says nothing."""
     if len(rows) < 2 or not rows[0].seconds_q3 >= rows[1].seconds_q1:
         return ""
-    return ", of which the first two overlap in their quartiles"
+    return ", where the quartiles of the first two overlap"
 
 
 def _gaps(costs: pd.DataFrame, longest: int) -> str:

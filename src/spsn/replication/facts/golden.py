@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from spsn.manifest import BY_RESULT
 from spsn.replication import latex
 from spsn.replication.golden_table import (
     AGREES,
@@ -14,7 +15,7 @@ from spsn.replication.golden_table import (
 from spsn.replication.run_table import read_csv
 from spsn.settings import Settings
 
-TABLE = "tables/table_golden.csv"
+TABLE, _ = BY_RESULT["table_golden"].files
 COLUMNS = ("model", "condition", "share", "verdict", "reason", "chance", "p_value")
 SWITCHES = ("golden", "goldenmade", "goldenjudged", "goldenallagree", "goldenallabove")
 

@@ -44,7 +44,7 @@ def machine_macros(provenance: Mapping[str, Any]) -> dict[str, str]:
 def _commit(commit: str | None) -> str:
     if not commit:
         return "unknown (not run from a checkout)"
-    state = "with changes not committed" if commit.endswith("-dirty") else "nothing changed since"
+    state = "with uncommitted changes" if commit.endswith("-dirty") else "no uncommitted changes"
     return f"{latex.code(commit)} ({state})"
 
 
@@ -72,7 +72,7 @@ def _value(key: str, value: Any) -> str:
         return latex.listed(
             f"{latex.escape(gpu['name'])} ({_gibibytes(gpu['memory_bytes'])})" for gpu in value
         )
-    return latex.breakable(value) + (" for this process" if key == "cores" else "")
+    return latex.breakable(value) + (" available to this process" if key == "cores" else "")
 
 
 def _gibibytes(size: float) -> str:
@@ -81,7 +81,7 @@ def _gibibytes(size: float) -> str:
 
 def _listed_commits(commits: list[str]) -> str:
     changed = any(commit.endswith("-dirty") for commit in commits)
-    meaning = rf" ({latex.code('-dirty')}: with changes not committed)" if changed else ""
+    meaning = rf" ({latex.code('-dirty')}: with uncommitted changes)" if changed else ""
     return latex.listed(map(_short, commits)) + meaning
 
 

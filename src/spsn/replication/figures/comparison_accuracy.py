@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from spsn.replication.compared import in_ms, in_order, steps_of
-from spsn.replication.figures.parts import ERROR_STYLE, bare, chance_line, cut_note, drawn, footer, reach
+from spsn.replication.figures.parts import ERROR_STYLE, bare, chance_line, drawn, footer, reach
 from spsn.replication.figures.source import Context
 from spsn.replication.method_style import FAMILIES, by_family, method_look
 from spsn.replication.run_table import SILENT
@@ -37,7 +37,7 @@ def comparison_accuracy(runs: pd.DataFrame, context: Context) -> Figure:
     panels[0].set_ylabel("test accuracy (%)")
     _vertical(panels[0], runs, context)
     _legend(figure, in_order(runs.method))
-    footer(figure, context.note, cut_note(figure))
+    footer(figure, context.note)
     return figure
 
 

@@ -6,8 +6,6 @@ from matplotlib.figure import Figure
 from spsn.replication.figures.parts import (
     bare,
     chance_line,
-    cut_note,
-    drawn,
     footer,
     key_handles,
     legend_above,
@@ -43,6 +41,6 @@ def figure2(runs: pd.DataFrame, context: Context) -> Figure:
     axes.set_ylim(0, 105)
     bare(axes)
     patches = [patch_handle(model_look(model), model_look(model).label, 0.7) for model in models]
-    legend_above(figure, patches, key_handles(interval=bool(drawn(figure, "interval"))))
-    footer(figure, context.note, cut_note(figure))
+    legend_above(figure, patches, key_handles(figure))
+    footer(figure, context.note)
     return figure

@@ -10,9 +10,7 @@ from matplotlib.figure import Figure
 from spsn.replication.figures.parts import (
     bare,
     chance_line,
-    cut_note,
     device_name,
-    drawn,
     footer,
     key_handles,
     legend_above,
@@ -78,9 +76,8 @@ def figure3(runs: pd.DataFrame, epochs: pd.DataFrame, context: Context) -> Figur
     conditions = [
         patch_handle(GREY, name, SHARES.get(name, 0.5)) for name in ordered(runs.condition, CONDITIONS)
     ]
-    keys = key_handles(paper=context.reported is not None, interval=bool(drawn(figure, "interval")))
-    legend_above(figure, conditions + keys)
-    footer(figure, context.note, cut_note(figure))
+    legend_above(figure, conditions + key_handles(figure, paper=context.reported is not None))
+    footer(figure, context.note)
     return figure
 
 

@@ -104,8 +104,10 @@ def bare(axes: Axes) -> None:
 
 
 def footer(figure: Figure, *notes: str) -> None:
-    """A small line below the figure: which data these are, what a reader must know besides."""
-    text = "; ".join(note for note in notes if note)
+    """A small line below the figure: which data these are, what a reader must know besides, such as that
+    intervals are cut.
+    """
+    text = "; ".join(note for note in (*notes, cut_note(figure)) if note)
     if text:
         figure.supxlabel(text, x=0.01, ha="left", fontsize=6, color=FAINT).set_gid("note")
 
@@ -124,7 +126,7 @@ def cut_note(figure: Figure) -> str:
     """What the reader must be told where an interval does not end inside its panel; empty else."""
     for axes, bars in drawn(figure, "interval"):
         ends = np.concatenate(bars.get_segments())
-        for values, (low, high) in zip(ends.T, (axes.get_xlim(), axes.get_ylim()), strict=True):
+        for values, (low, high) in zip(ends.T, map(sorted, (axes.get_xlim(), axes.get_ylim())), strict=True):
             if values.min() < low or values.max() > high:
                 return "intervals that reach beyond a panel are cut"
     return ""
@@ -135,11 +137,11 @@ def device_name(device: object) -> str:
     return "CPU" if str(device) == "cpu" else str(device)
 
 
-def key_handles(*, paper: bool = False, interval: bool = True, seed_style: dict = SEED_STYLE) -> list[Artist]:
-    """Legend entries for what the figures have in common; no interval where none is drawn."""
+def key_handles(figure: Figure, *, paper: bool = False, seed_style: dict = SEED_STYLE) -> list[Artist]:
+    """Legend entries for what the figures have in common; no interval where `figure` has none."""
     beam = {"linestyle": "none", "color": INK, "marker": _I_BEAM, "markersize": 8, "markeredgewidth": 0.9}
     handles: list[Artist] = [
-        *([Line2D([], [], label="95 % interval of the mean", **beam)] if interval else []),
+        *([Line2D([], [], label="95 % interval of the mean", **beam)] if drawn(figure, "interval") else []),
         Line2D([], [], label="one seed", **seed_style),
         Line2D([], [], label="chance", **CHANCE_STYLE),
     ]

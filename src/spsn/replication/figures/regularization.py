@@ -11,8 +11,6 @@ from spsn.replication.figures.parts import (
     ERROR_STYLE,
     bare,
     chance_line,
-    cut_note,
-    drawn,
     footer,
     key_handles,
     legend_above,
@@ -66,10 +64,8 @@ def figure4(runs: pd.DataFrame, context: Context) -> Figure:
     _label(axes, [list(lines[model].items()) for model in swept])
     shown, hollow = ordered([*swept, *plain.model], MODELS), plain.model.isin(swept).any()
     models = _model_handles(shown, swept, hollow=bool(hollow))
-    interval = bool(drawn(figure, "interval"))
-    keys = key_handles(paper=context.reported is not None, interval=interval, seed_style=DOTS)
-    legend_above(figure, models, keys)
-    footer(figure, context.note, outside, cut_note(figure))
+    legend_above(figure, models, key_handles(figure, paper=context.reported is not None, seed_style=DOTS))
+    footer(figure, context.note, outside)
     return figure
 
 

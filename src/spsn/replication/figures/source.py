@@ -11,12 +11,13 @@ from typing import Any
 import pandas as pd
 
 from spsn.errors import RecordError
+from spsn.manifest import DATA, REPORTED, SETTINGS
 from spsn.replication.making import classes_of, make_command
 from spsn.replication.run_table import REPORTED_COLUMNS, read_reported
-from spsn.replication.run_table import read_csv as read_table
+from spsn.replication.table_files import read_table
 from spsn.settings import Settings, load
 
-__all__ = ["REPORTED_COLUMNS", "Context", "Source", "make_command", "open_results", "read_table"]
+__all__ = ["REPORTED_COLUMNS", "Context", "Source", "make_command", "open_results"]
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,19 @@ class Source:
 
         Raises `RecordError` if it is absent, damaged or lacks one of `columns`.
         """
-        return read_table(self.folder / name, columns, how=make_command(self.folder, name), **options)
+        return read_table(self.folder, name, columns, **options)
 
 
-def open_results(results: str | Path, reported: str | Path = "paper/reported.csv") -> Source:
+def open_results(results: str | Path, reported: str | Path = REPORTED) -> Source:
     """Open `results/<name>/`; the paper's values are read only where the data are SHD.
 
     Raises `SettingsError` or `RecordError` naming the file and the command that makes it.
     """
     folder = Path(results)
-    for name in ("settings.json", "data.json"):
+    for name in (SETTINGS, DATA):
         if not (folder / name).is_file():
             raise RecordError(f"{folder / name}: is missing; make it with {make_command(folder, name)}")
-    settings = load(folder / "settings.json")
+    settings = load(folder / SETTINGS)
     classes = classes_of(folder)
     values = read_reported(reported) if settings.is_shd else None
     return Source(folder, settings, Context(settings.dataset_name, settings.is_shd, 1 / classes, values))
