@@ -131,7 +131,7 @@ def test_a_full_disk_is_named(make, write, limit, tmp_path):
     done = run(ON_A_FULL_DISK.format(make=make, write=write, limit=limit), str(tmp_path / "a"))
     assert done.returncode == 0, done.stderr
     for line in done.stdout.splitlines():
-        assert f"{tmp_path}/a: cannot be written (File too large). Make room there" in line
+        assert f"{tmp_path}/a: cannot be written (File too large). Raise the limit" in line
     assert done.stdout and not done.stderr
     assert not list(tmp_path.iterdir())
 

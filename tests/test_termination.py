@@ -146,6 +146,43 @@ def test_two_calls_in_a_moment_are_one_and_a_later_one_ends_at_once():
     process.communicate()
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGXCPU])
+def test_what_was_ignored_before_is_no_call_to_end(number):
+    """As nohup has it; otherwise it is one."""
+    for handler in (signal.SIG_IGN, signal.SIG_DFL):
+        before = signal.signal(number, handler)
+        try:
+            with processes.stop_at_sigterm() as asked:
+                signal.raise_signal(number)
+                assert asked() == (handler is signal.SIG_DFL)
+            comes_again = number == signal.SIGXCPU  # every second, also while what was asked is done
+            assert signal.getsignal(number) is (signal.SIG_IGN if comes_again else handler)
+        finally:
+            signal.signal(number, before)
+
+
+def test_who_watches_its_parent_ends_though_nobody_hears_it():
+    run = "subprocess.run([sys.executable, '-c', sys.argv[1]], stderr=int(sys.argv[2]))"
+    read, write = os.pipe()
+    started = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess, sys; {run}", WATCHER, str(write)],
+        env=environment(ROOT),
+        stdout=subprocess.PIPE,
+        text=True,
+        pass_fds=[write],
+    )
+    worker = int(started.stdout.readline())
+    os.close(read)
+    os.close(write)
+    started.kill()
+    started.wait()
+    try:
+        assert wait_until(lambda: not is_alive(worker), 20)
+    finally:
+        if is_alive(worker):
+            os.kill(worker, signal.SIGKILL)
+
+
 def test_afterwards_a_call_to_end_is_what_it_was_before():
     before = signal.getsignal(signal.SIGTERM)
     with processes.stop_at_sigterm() as asked:

@@ -34,7 +34,7 @@ from torch import Tensor
 
 from spsn import sources
 from spsn.errors import BusyError, RecordError, SpsnError
-from spsn.files import check_size, parse_json, whole_file
+from spsn.files import check_size, clear_unfinished, parse_json, refusal, whole_file
 from spsn.grid import RunSettings
 from spsn.locks import take_if_free
 from spsn.records import RunRecord, read_record, record_digest, record_path, settings_digest, write_record
@@ -91,7 +91,7 @@ class CheckpointStore:
         """
         for other in self.epochs(settings) - {epoch}:
             self._path(settings, other).unlink(missing_ok=True)
-        _sweep(self._stem(settings))
+        clear_unfinished(self._stem(settings))
 
     def epochs(self, settings: RunSettings) -> set[int]:
         """After how many epochs a state of this run was kept; whether it can be used, `load` says."""
@@ -137,12 +137,14 @@ class CheckpointStore:
         )
 
     def emit(self, settings: RunSettings) -> Path:
-        """Put record and weights of a finished run below `runs/`; returns the record's path."""
+        """Put record and weights of a finished run below `runs/`; returns the record's path. Raises
+        `RecordError` where they are gone.
+        """
         stem, target = self._stem(settings), record_path(self.results, settings)
         for suffix in (".safetensors", ".json"):  # the record last: where it stands, its weights stand
             with whole_file(target.with_suffix(suffix)) as temporary:
-                shutil.copyfile(f"{stem}.done{suffix}", temporary)
-        _sweep(target.with_suffix(""))
+                _copy(f"{stem}.done{suffix}", temporary)
+        clear_unfinished(target.with_suffix(""))
         return target
 
     @contextmanager
@@ -154,10 +156,11 @@ class CheckpointStore:
             yield
 
 
-def _sweep(stem: Path) -> None:
-    """Remove what `whole_file` had begun beside a run's files in a process that was killed."""
-    for left in stem.parent.glob(f".{stem.name}.*.part"):
-        left.unlink(missing_ok=True)
+def _copy(kept: str, into: Path) -> None:
+    try:
+        shutil.copyfile(kept, into)
+    except FileNotFoundError:
+        raise RecordError(f"{kept}: was removed meanwhile; train the run again") from None
 
 
 @contextmanager
@@ -179,9 +182,7 @@ def _lock_file(path: Path) -> TextIO:
         path.parent.mkdir(parents=True, exist_ok=True)
         return open(path, "a+", encoding="utf-8")
     except OSError as error:
-        raise SpsnError(
-            f"{path}: cannot be written ({error.strerror}). Make room there, or mend its rights."
-        ) from error
+        raise refusal(path, error.errno, error.strerror) from error
 
 
 def weights_digest(weights: dict[str, Tensor]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from spsn import commands, data_commands, verify_command
 from spsn.errors import SpsnError
 from spsn.layout import parse_seeds
-from spsn.processes import end_with_parent
+from spsn.processes import end_with_parent, heard_or_not
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,6 +17,11 @@ def main(arguments: list[str] | None = None) -> int:
     interrupted, 143 when asked to end.
     """
     options = parser().parse_args(arguments)
+    with heard_or_not():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     if options.follows and not options.detached:
         end_with_parent()  # before anything that takes time

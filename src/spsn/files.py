@@ -12,8 +12,8 @@ import json
 import math
 import os
 import re
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +23,7 @@ from spsn.errors import DataError, SpsnError
 
 # Nothing else than the disk gives these, whichever library reports them, with a path or without.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # of a file system that cannot be asked to
 LARGEST_JSON = 64 << 20  # bytes: far above any record, far below what would fill a laptop's memory
 
 
@@ -30,34 +31,48 @@ LARGEST_JSON = 64 << 20  # bytes: far above any record, far below what would fil
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place on success, remove it on failure.
 
-    A reader therefore sees the old file or the new one, never a part of either, whenever the writer is
-    killed. Raises SpsnError, naming `path`, where the disk is full or the place may not be written; any other
+    A reader therefore sees the old file or the new one, never a part of either, whenever the writer is killed
+    or the power fails: all of it is on the disk before it gets its name. Its rights are what the umask
+    leaves. Raises SpsnError, naming `path`, where the disk is full or the place may not be written; any other
     error passes through as it is.
     """
     target = Path(path)
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _beside(target)
+        temporary, mode = _beside(target)
         yield temporary
-        os.chmod(temporary, 0o644)
+        _sync(temporary)
+        os.chmod(temporary, mode)  # a library may have made it anew
         os.replace(temporary, target)
     except Exception as error:
         reason = _unwritable(error, target, temporary)
         if reason is None:
             raise
-        raise SpsnError(
-            f"{target}: cannot be written ({reason}). Make room there, mend its rights, or name another file."
-        ) from error
+        raise refusal(target, error_number(error), reason) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
-def _beside(target: Path) -> Path:
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    os.close(descriptor)
-    return Path(name)
+def _beside(target: Path) -> tuple[Path, int]:
+    """A new, empty file beside `target`, and its mode."""
+    temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.part"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return temporary, stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(path: Path) -> None:
+    """Have all of a file on the disk: its name may else get there first, and stand for nothing."""
+    with open(path, "rb") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in NO_SYNC:
+                raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def clear_unfinished(path: str | os.PathLike) -> None:
@@ -76,6 +91,30 @@ def _unwritable(error: Exception, target: Path, temporary: Path | None) -> str |
     if isinstance(error, OSError) and (temporary is None or str(error.filename) in ours):
         return error.strerror or str(error)
     return None
+
+
+def refusal(target: Path, number: int | None, reason: str) -> SpsnError:
+    """What tells a person that `target` could not be written, why, and what to do, for an error's number."""
+    remedy = "Make room there, mend its rights, or name another file."
+    astray = [place for place in target.parents if os.path.islink(place) and not os.path.exists(place)]
+    if astray:
+        reason = f"{astray[0]} is a link to {os.readlink(astray[0])}, which is not there"
+        remedy = "Make that folder, mount its disk, or mend the link."
+    elif number == errno.ENOSPC and _holds_no_more_files(target):
+        remedy = "Its file system has room, but can hold no more files (df -i): remove some there."
+    elif number == errno.EFBIG:
+        remedy = "Raise the limit on the size of files (ulimit -f), or name another file."
+    elif number in (errno.EMFILE, errno.ENFILE):
+        remedy = "Raise the limit on open files (ulimit -n)."
+    return SpsnError(f"{target}: cannot be written ({reason}). {remedy}")
+
+
+def _holds_no_more_files(target: Path) -> bool:
+    try:
+        found = os.statvfs(target.parent)
+    except OSError:
+        return False
+    return found.f_files > 0 and found.f_favail == 0 and found.f_bavail > 0
 
 
 def error_number(error: BaseException) -> int | None:

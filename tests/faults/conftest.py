@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from disturbances import Place, make_place
+from disturbances import LONG, Place, make_place
 
 EPOCHS = 6
 
@@ -40,7 +40,7 @@ def place(tmp_path, settings, stores) -> Place:
 @pytest.fixture
 def long_place(tmp_path, settings, stores) -> Place:
     """The same for a training of seconds."""
-    return make_place(tmp_path / "place", settings, stores, 150)
+    return make_place(tmp_path / "place", settings, stores, LONG)
 
 
 @pytest.fixture

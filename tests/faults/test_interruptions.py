@@ -4,10 +4,12 @@ import errno
 import fcntl
 import os
 import random
+import resource
 import signal
+import subprocess
 import time
 
-from disturbances import FOLDER, compiled_code, finish, make_place, wait_until
+from disturbances import FOLDER, LONG, compiled_code, finish, make_place, wait_until
 
 from spsn import compile_cache
 from spsn.records import read_record
@@ -43,19 +45,31 @@ while not pathlib.Path("go").exists():
 """
 
 
-def test_sigterm_again_and_again(long_place, undisturbed, monkeypatch):
-    """Promised: asked to end it keeps the epoch it is in. Seen: three times it did, and said how to go on."""
+def lose_terminal(trainer: subprocess.Popen) -> None:
+    """What the kernel sends to whom a closed terminal belonged to."""
+    trainer.send_signal(signal.SIGHUP)
+
+
+def use_up_time(trainer: subprocess.Popen) -> None:
+    """Set a soft limit of processor time below what was used, at which the kernel warns by SIGXCPU."""
+    resource.prlimit(trainer.pid, resource.RLIMIT_CPU, (1, resource.RLIM_INFINITY))
+
+
+def test_asked_to_end_again_and_again(long_place, undisturbed, monkeypatch):
+    """Promised: asked to end by SIGTERM, by a closed terminal or by a limit of processor time, it keeps the
+    epoch it is in. Seen: three times it did, and said how to go on.
+    """
     chance = random.Random(31)
-    for _ in range(3):
+    for ask in (subprocess.Popen.terminate, lose_terminal, use_up_time):
         before = long_place.epochs()
         trainer = long_place.start()
         assert wait_until(lambda old=before: long_place.epochs() not in (old, []))
         time.sleep(chance.uniform(0, 0.1))
-        trainer.terminate()
+        ask(trainer)
         status, messages = finish(trainer)
-        assert status == 143 and "the same command goes on from there" in messages
+        assert status == 143 and "the same command goes on from there" in messages, messages
     assert not long_place.outcome() and not long_place.leftovers()
-    assert long_place.train(monkeypatch) == 0 and long_place.outcome() == undisturbed(150)
+    assert long_place.train(monkeypatch) == 0 and long_place.outcome() == undisturbed(LONG)
 
 
 def test_sigterm_before_the_first_epoch(place, undisturbed, monkeypatch):
@@ -76,7 +90,7 @@ def test_ctrl_c_to_a_trainer(long_place, undisturbed, monkeypatch):
     status, messages = finish(trainer)
     assert status == 130 and messages.splitlines()[-1] == "spsn: interrupted" and "Traceback" not in messages
     assert long_place.epochs() and not long_place.leftovers()
-    assert long_place.train(monkeypatch) == 0 and long_place.outcome() == undisturbed(150)
+    assert long_place.train(monkeypatch) == 0 and long_place.outcome() == undisturbed(LONG)
 
 
 def test_a_second_trainer_while_the_first_is_frozen(long_place, undisturbed, monkeypatch, capsys):
@@ -92,7 +106,7 @@ def test_a_second_trainer_while_the_first_is_frozen(long_place, undisturbed, mon
     after = {path: path.stat().st_mtime_ns for path in (long_place.results / FOLDER).glob("*.safetensors")}
     assert after == before and first.poll() is None
     first.send_signal(signal.SIGCONT)
-    assert finish(first)[0] == 0 and long_place.outcome() == undisturbed(150)
+    assert finish(first)[0] == 0 and long_place.outcome() == undisturbed(LONG)
 
 
 def test_two_trainers_started_at_once(long_place, undisturbed):
@@ -107,7 +121,7 @@ def test_two_trainers_started_at_once(long_place, undisturbed):
     assert [status for status, _ in ends] == [0, 1], ends
     assert ["is training this run; wait for it" in messages for _, messages in ends] == [False, True], ends
     assert not any("Traceback" in messages for _, messages in ends)
-    assert long_place.outcome() == undisturbed(150) and not long_place.leftovers()
+    assert long_place.outcome() == undisturbed(LONG) and not long_place.leftovers()
 
 
 def test_a_file_system_without_locks(place, undisturbed, monkeypatch, caplog):

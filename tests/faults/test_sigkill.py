@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from disturbances import AT_BYTE, AT_EVENT, FOLDER, finish, is_alive, start, wait_until
+from disturbances import AT_BYTE, AT_EVENT, FOLDER, LONG, finish, is_alive, start, wait_until
 from support import ROOT, environment, make_words
 
 from spsn.data.shd import write_split
@@ -25,7 +25,7 @@ def test_killed_at_random_moments_of_an_epoch(long_place, undisturbed, monkeypat
         trainer.kill()
         assert finish(trainer)[0] == -signal.SIGKILL
     assert not long_place.outcome()
-    assert long_place.train(monkeypatch) == 0 and long_place.outcome() == undisturbed(150)
+    assert long_place.train(monkeypatch) == 0 and long_place.outcome() == undisturbed(LONG)
 
 
 def test_killed_in_the_middle_of_writing_a_checkpoint(place, undisturbed, monkeypatch):
@@ -94,7 +94,7 @@ def test_a_trainer_whose_parent_is_killed_ends_and_can_be_gone_on_from(long_plac
     parent.wait()
     assert wait_until(lambda: not is_alive(int(holder)), 10), "the trainer outlived its parent"
     assert long_place.epochs() and not long_place.outcome()
-    assert long_place.train(monkeypatch) == 0 and long_place.outcome() == undisturbed(150)
+    assert long_place.train(monkeypatch) == 0 and long_place.outcome() == undisturbed(LONG)
 
 
 def test_killed_while_an_event_store_is_written(place, tmp_path):
