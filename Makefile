@@ -15,16 +15,17 @@
 CONFIG ?= config/demo.yaml
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo paper test test-slurm peers fuzz killed-demo gpu-check setup tex lint lock
+.PHONY: demo paper config test test-slurm peers fuzz killed-demo gpu-check setup tex lint lock
 .NOTPARALLEL:
 
-demo: tex setup
-	.venv/bin/snakemake --cores all --configfile "$(CONFIG)"
-	@echo "The report is results/$$(sed -n 's/^name: *\([^ #]*\).*/\1/p' "$(CONFIG)")/report/report.pdf"
+demo: config tex setup
+	.venv/bin/snakemake --cores all --quiet rules --configfile "$(CONFIG)"
 
 paper: tex setup
-	.venv/bin/snakemake --cores all
-	@echo "The report is results/paper/report/report.pdf"
+	.venv/bin/snakemake --cores all --quiet rules
+
+config:
+	@test -f "$(CONFIG)" || { echo "CONFIG=$(CONFIG) is not there: name a YAML file, such as config/micro.yaml"; exit 2; }
 
 test: setup
 	@tools/setup.sh tex || echo "Without TeX, the tests that typeset the report are skipped."

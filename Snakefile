@@ -16,6 +16,7 @@ import sys
 from collections import namedtuple
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version, validate
 
 from spsn import calls, grid, layout, manifest, preemption, sources
@@ -31,11 +32,17 @@ min_version("9.0")
 configfile: "config/paper.yaml"
 
 
+if not os.path.exists("config/paper.yaml"):
+    sys.exit(f"spsn: {os.getcwd()} is not this project's folder: run there, or name it with --directory")
 try:
     SETTINGS = from_mapping(config)
     layout.check_given(SETTINGS)
 except SettingsError as error:
-    sys.exit(f"spsn: {error}")
+    laid_over = dict.fromkeys(
+        ["config/paper.yaml", *(os.path.relpath(path) for path in workflow.configfiles)]
+    )
+    given = [*laid_over, "--config"] if workflow.config_settings.config else laid_over
+    sys.exit(f"spsn: {error} (read from {', '.join(given)})")
 validate(config, "workflow/schemas/config.schema.json")
 
 
@@ -63,8 +70,8 @@ config["data_note"] = data_note(SETTINGS)  # for the captions of Snakemake's own
 rule all:
     default_target: True
     input:
-        REPORT,
-        WEIGHTS,  # else nobody would notice that they were deleted, to be tried once more
+        BEHIND_REPORT,
+        rules.report.output,
 
 
 rule data:
@@ -101,15 +108,20 @@ localrules:
 
 onstart:
     try:
-        renew(SETTINGS, SETTINGS_FILE)
+        if renew(SETTINGS, SETTINGS_FILE):
+            logger.warning(
+                f"{RESULTS} was made with another configuration: what depends on the difference is made again, in place"
+                " of what is there. To keep both, give this configuration a name of its own."
+            )
         if not workflow.local_exec:
             calls.remember(options_of_call(), SENT)
             if workflow.executor_plugin.name == "slurm" and not workflow.executor_settings.no_requeue:
                 preemption.watch(workflow.executor_settings.init_seconds_before_status_checks)
     except SpsnError as error:
-        raise WorkflowError(error) from None
+        raise WorkflowError(str(error)) from None
 
 
 onsuccess:
     if os.path.exists(REPORT):
         shell("{HTML_REPORT}")  # not to be formatted itself: it may hold braces
+        logger.info(f"The report is {REPORT}")

@@ -27,7 +27,7 @@ from benchmarks import bundles, paper_data
 from benchmarks.paper_blocks import Files
 from benchmarks.paper_state import State, carry_out
 from spsn import sources
-from spsn.commands import merged
+from spsn.config_files import merged
 from spsn.errors import RecordError, SpsnError
 from spsn.files import parse_object, write_json
 from spsn.settings import Settings, from_mapping, to_mapping

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from spsn.checkpoints import _read_tensors, load_weights
-from spsn.commands import merged
+from spsn.config_files import merged
 from spsn.data.audio import read_sound
 from spsn.data.events import EventStore
 from spsn.data.fsdd import _unpacked

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from spsn.commands import merged
+from spsn.config_files import merged
 from spsn.data.shd import SpikeFile, write_split
 from spsn.grid import RunSettings
 

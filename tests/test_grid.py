@@ -6,6 +6,7 @@ import pytest
 from support import load_config
 
 from spsn import grid, layout
+from spsn.errors import SettingsError
 from spsn.settings import from_mapping
 
 
@@ -66,6 +67,18 @@ def test_find_block_refuses_what_is_not_in_the_grid(paper):
     assert grid.find_block(paper, "accuracy/lif/basic", (4,)).seeds == (4,)
     with pytest.raises(KeyError):
         grid.find_block(paper, "accuracy/lif/regularized-0.40", (0,))
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("accuracy/lif/basic", 3), ("regularization/spsn-sb/regularized-0.40", 2), ("comparison/exodus/4ms", 2)],
+)
+def test_find_block_refuses_seeds_that_its_experiment_has_not(name, count):
+    demo, last = from_mapping(load_config("paper", "demo")), count - 1
+    assert grid.find_block(demo, name, (0, last)).seeds == (0, last)
+    words = rf"experiments\.{name.split('/')[0]}\.seeds is {count}, so {name} has no seed 7; .* 0 to {last}"
+    with pytest.raises(SettingsError, match=words):
+        grid.find_block(demo, name, (7, 0))
 
 
 def test_time_steps_of_the_demo():

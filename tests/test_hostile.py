@@ -13,7 +13,7 @@ from support import ROOT, load_config, make_project, run_python, snakemake
 
 from spsn.checkpoints import load_weights
 from spsn.cli import main
-from spsn.commands import merged
+from spsn.config_files import merged
 from spsn.data.download import DownloadError, download
 from spsn.data.events import EventStore
 from spsn.errors import SettingsError, SpsnError

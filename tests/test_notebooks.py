@@ -40,7 +40,7 @@ def written(results: Path, name: str) -> list[Path]:
 
 def spsn_notebook(name: str, results: str, folder: Path) -> subprocess.CompletedProcess:
     """Execute a notebook as the workflow does, from `folder`, into results/<...>/notebooks below it."""
-    out = folder / results / "notebooks" / f"{name}.ipynb"
+    out = folder / results / "notebooks" / f"{Path(name).name}.ipynb"
     out.parent.mkdir(parents=True, exist_ok=True)
     kernel = {"JUPYTER_PREFER_ENV_PATH": "1", "IPYTHONDIR": str(folder / "ipython"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "spsn.cli", "notebook", ROOT / "notebooks" / f"{name}.ipynb"]
@@ -150,6 +150,18 @@ def test_a_notebook_whose_input_is_missing_fails_and_says_so(project):
     assert done.returncode != 0
     assert "results/demo/timing/epoch.csv: is missing" in done.stderr
     assert not Path("results/demo/figures/figure3.pdf").exists()
+
+
+@pytest.mark.parametrize(("source", "status"), [("print('done')", 0), ("raise ValueError('a fault')", 1)])
+def test_the_kernel_says_nothing_of_itself_and_hides_no_error(project, source, status):
+    (project / "own").mkdir()
+    path = project / "own" / "n.ipynb"
+    parameters = nbformat.v4.new_code_cell("results = ''", metadata={"tags": ["parameters"]})
+    notebook = nbformat.v4.new_notebook(cells=[parameters, nbformat.v4.new_code_cell(source)])
+    nbformat.write(notebook, path)
+    done = spsn_notebook(path.with_suffix("").as_posix(), "results/own", project)
+    assert done.returncode == status and "IPKernelApp" not in done.stderr
+    assert ("a cell failed" in done.stderr and "a fault" in done.stderr) == bool(status)
 
 
 def executed(identity: str, when: str, folder: Path) -> nbformat.NotebookNode:

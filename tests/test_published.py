@@ -218,9 +218,7 @@ def swollen(state, path: Path) -> None:
 
 
 BROKEN = {
-    "absent": lambda state, path: None,
     "empty": lambda state, path: path.write_bytes(b""),
-    "a folder": lambda state, path: path.mkdir(),
     "text": lambda state, path: path.write_text("404: Not Found"),
     "a page": lambda state, path: path.write_text("<!DOCTYPE html><html></html>"),
     "every byte": lambda state, path: path.write_bytes(bytes(range(256))),
@@ -235,6 +233,13 @@ def test_what_is_no_such_file_is_refused_with_its_name(state, tmp_path, fault):
     BROKEN[fault](state, path)
     with pytest.raises(RecordError, match=r"model\.pt: is not a state dict"):
         load_published(path)
+
+
+def test_what_is_no_file_is_not_to_be_fetched_again(tmp_path):
+    with pytest.raises(RecordError, match=r"nope\.pt: no such file\. .* --weights fetch"):
+        load_published(tmp_path / "nope.pt")
+    with pytest.raises(RecordError, match="a folder, not a file. Name the file itself"):
+        load_published(tmp_path)
 
 
 @pytest.mark.parametrize("kept", [1, 1000, 0.5, 0.99])

@@ -207,7 +207,7 @@ def test_the_command_says_what_is_wrong(stores, results, tmp_path, capsys):
     stores[1].save(tmp_path / "test.safetensors")
     arguments = ["--test", str(tmp_path / "test.safetensors"), "--weights"]
     assert main(["evaluate", "--model", "lif", *arguments, str(tmp_path / "none.safetensors")]) == 1
-    assert "none.safetensors: is absent" in capsys.readouterr().err
+    assert "none.safetensors: no such file" in capsys.readouterr().err
     weights = str(weights_of(results, "spsn-sb"))
     assert main(["evaluate", "--model", "spsn", *arguments, weights]) == 1
     captured = capsys.readouterr()

@@ -106,7 +106,34 @@ def test_unknown_key_is_refused_with_the_nearest_known_one(config, path, key, na
         ),
         (("experiments", "robustness", "seed"), 10, "experiments.robustness"),
         (("augmentation", "scale"), 1.0, "augmentation.scale"),
+        (("network", "time_step"), 10, r"network\.time_step must be at most 0\.1.*write 0\.01 for 10 ms"),
+        (
+            ("experiments", "loss_mode", "network"),
+            {"time_step": 1},
+            r"loss_mode\.network\.time_step.*write 0\.001 for 1 ms",
+        ),
+        (
+            ("experiments", "comparison", "tables"),
+            [{"time_step": 4, "methods": ["lif"]}],
+            r"tables\[0\]\.time_step.*write 0\.004 for 4 ms",
+        ),
+        (("experiments", "accuracy", "models"), ["lif", "spsn-sb", "lif"], "models has 'lif' more than once"),
+        (("experiments", "accuracy", "conditions"), ["basic", "basic"], "conditions has 'basic' more than"),
+        (("experiments", "regularization", "thresholds"), [0.1, 0.4, 0.10], "thresholds has 0.1 more than"),
+        (("experiments", "loss_mode", "modes"), ["max", "max"], "loss_mode.modes has 'max' more than once"),
+        (
+            ("experiments", "comparison", "tables"),
+            [{"time_step": 0.004, "methods": ["lif"]}, {"time_step": 4e-3, "methods": ["psu", "lif"]}],
+            r"comparison\.tables\[1\] has lif on steps of 4 ms again; leave it in one table",
+        ),
+        (
+            ("experiments", "robustness", "sample"),
+            2264,
+            "robustness.sample is 2264.* 2264 samples.*0 to 2263",
+        ),
         (("name",), "a/b", "folder"),
+        (("name",), "README.md", "none of data, gpu-check, README.md"),
+        (("name",), "gpu-check", "none of data, gpu-check, README.md"),
         (("execution",), None, "must be a mapping"),
     ],
 )
@@ -116,6 +143,46 @@ def test_bad_values_are_refused_in_words(config, path, value, words):
         part = part[step]
     part[path[-1]] = value
     with pytest.raises(SettingsError, match=words):
+        from_mapping(config)
+
+
+@pytest.mark.parametrize(
+    ("data", "tests"),
+    [
+        ({"dataset": "shd"}, 2264),
+        ({"dataset": "shd", "limit": {"test": 50}}, 50),
+        ({"dataset": "synthetic-digits", "synthetic_digits": {"train": 40, "test": 20}}, 20),
+        (
+            {
+                "dataset": "synthetic-digits",
+                "synthetic_digits": {"train": 9, "test": 20},
+                "limit": {"test": 99},
+            },
+            20,
+        ),
+        ({"dataset": {"train": "a.h5", "test": "b.h5", "name": "mine"}, "limit": {"test": 7}}, 7),
+    ],
+)
+def test_the_sample_shown_is_one_that_the_test_split_can_have(config, data, tests):
+    config |= data
+    config["experiments"]["robustness"]["sample"] = tests - 1
+    assert from_mapping(config).experiments.robustness.sample == tests - 1
+    config["experiments"]["robustness"]["sample"] = tests
+    with pytest.raises(SettingsError, match=f"the test split has {tests} samples; name one from 0"):
+        from_mapping(config)
+
+
+def test_of_other_data_the_number_of_test_samples_is_not_known(config):
+    config["experiments"]["robustness"]["sample"] = 10**6
+    from_mapping(config | {"dataset": {"train": "a.h5", "test": "b.h5", "name": "mine"}})
+    from_mapping(config | {"shd": {"archives": {"shd_test.h5.zip": "0" * 32}}})
+
+
+def test_a_step_of_a_tenth_of_a_second_is_the_longest(config):
+    config["network"]["time_step"] = 0.1
+    assert from_mapping(config).network.time_step == 0.1
+    config["network"]["time_step"] = 0.11
+    with pytest.raises(SettingsError, match="at most 0.1, not 0.11"):
         from_mapping(config)
 
 

@@ -36,7 +36,8 @@ def one_thread():
 
 def train(settings, stores, results, name="accuracy/spsn-sb/augmented", seeds=(0, 1)):
     """Train a block and read its records."""
-    paths = train_block(settings, find_block(settings, name, seeds), Data(*stores), results)
+    block = replace(find_block(settings, name, (0,)), seeds=tuple(seeds))  # also more than the grid has
+    paths = train_block(settings, block, Data(*stores), results)
     return [read_record(path) for path in paths]
 
 

@@ -31,6 +31,7 @@ HARMLESS = {
     "experiment_settings.py",
     "files.py",
     "grid.py",
+    "kinds.py",
     "locks.py",
     "mapping.py",
     "memory.py",
@@ -149,7 +150,19 @@ def test_a_wrong_key_is_refused_before_anything_runs(fresh):
     (fresh / "wrong.yaml").write_text(yaml.safe_dump({"trainng": {"epochs": 1}}))
     done = snakemake(fresh, "-n", config="wrong.yaml")
     assert done.returncode != 0 and "'trainng'" in done.stdout and "'training'" in done.stdout
-    assert "Traceback" not in done.stdout
+    assert "(read from config/paper.yaml, wrong.yaml)" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_another_folder_is_refused_and_leaves_nothing(fresh, tmp_path):
+    done = run_python(fresh, "snakemake", "-n", "--directory", str(tmp_path), "--configfile", "tiny.yaml")
+    assert done.returncode != 0 and f"{tmp_path} is not this project's folder" in done.stdout, done.stdout
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("words", [["--unlock"], ["--summary"], ["data", "-n"]])
+def test_what_runs_nothing_needs_no_number_of_cores(fresh, words):
+    done = run_python(fresh, "snakemake", *words)
+    assert done.returncode == 0, done.stdout
 
 
 def test_settings_that_cannot_be_written_are_named_and_leave_no_lock(tmp_path):
@@ -158,7 +171,7 @@ def test_settings_that_cannot_be_written_are_named_and_leave_no_lock(tmp_path):
     for _ in range(2):
         done = snakemake(tmp_path, "data")
         assert done.returncode != 0 and "Traceback" not in done.stdout
-        assert "SpsnError: results/tiny/settings.json: cannot be written (" in done.stdout, done.stdout
+        assert "results/tiny/settings.json: cannot be written (" in done.stdout, done.stdout
     (tmp_path / "results/tiny/settings.json").rmdir()
     assert snakemake(tmp_path, "data").returncode == 0
 
@@ -275,6 +288,26 @@ def test_a_second_call_has_nothing_to_do(finished):
     assert "Nothing to be done" in snakemake(finished).stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "maker"),
+    [
+        ("figures/figure3.png", "figure3_models"),
+        ("notebooks/claims.ipynb", "claims"),
+        ("report/macros.tex", "report"),
+        ("report/report.pdf.sha256", "report"),
+        ("runs/accuracy/lif/basic/seed1.safetensors", "train_accuracy_lif_basic_0-1"),
+        ("data/samples.csv", "describe"),
+    ],
+)
+def test_whatever_is_deleted_is_made_again(finished, name, maker):
+    path = finished / "results/tiny" / name
+    path.rename(finished / "kept")
+    try:
+        assert jobs(snakemake(finished, "-n").stdout)[maker] == 1
+    finally:
+        (finished / "kept").rename(path)
+
+
 def test_a_call_that_sent_jobs_elsewhere_makes_nothing_again_here(finished):
     sent = finished / "results/tiny/logs/sent.txt"
     calls.remember("--executor slurm --jobs 50 --configfile tiny.yaml", sent)
@@ -338,7 +371,7 @@ def test_a_changed_block_is_trained_again_at_once_and_alone(finished):
     assert not [job for job in found if job.startswith(("events_", "time_", "robustness"))], text
     for name, epochs in (("shorter.yaml", 2), ("tiny.yaml", 3)):
         done = snakemake(finished, "train", config=name)
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == 0 and "was made with another configuration" in done.stdout, done.stdout
         records = (finished / "results/tiny/runs/regularization").rglob("seed*.json")
         assert {json.loads(path.read_text())["settings"]["epochs"] for path in records} == {epochs}
     assert "Nothing to be done" in snakemake(finished, "train").stdout

@@ -33,9 +33,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from spsn import sources
-from spsn.errors import BusyError, RecordError, SpsnError
-from spsn.files import check_size, clear_unfinished, parse_json, refusal, whole_file
+from spsn.errors import BusyError, DataError, RecordError, SpsnError
+from spsn.files import check_size, clear_unfinished, parse_json, refusal, require_file, whole_file
 from spsn.grid import RunSettings
+from spsn.kinds import instead_of_weights
 from spsn.locks import take_if_free
 from spsn.records import RunRecord, read_record, record_digest, record_path, settings_digest, write_record
 
@@ -196,10 +197,15 @@ def weights_digest(weights: dict[str, Tensor]) -> str:
 
 
 def load_weights(path: str | Path) -> dict[str, Tensor]:
-    """The parameters in a weights file. Raises `RecordError` where it is absent or damaged."""
-    found = _read_tensors(Path(path))
+    """The parameters in a weights file. Raises `RecordError` where it is absent, damaged or none."""
+    path = Path(path)
+    try:
+        require_file(path, "Name a run's weights, or train the run.")
+    except DataError as error:
+        raise RecordError(str(error)) from error
+    found = _read_tensors(path)
     if found is None:
-        raise RecordError(f"{path}: is absent or no whole weights file; train the run again")
+        raise RecordError(f"{path}: {instead_of_weights(path)}")
     return found[0]
 
 

@@ -6,9 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from spsn import commands, data_commands, verify_command
+from spsn import __version__, arguments, commands, data_commands, verify_command
 from spsn.errors import SpsnError
-from spsn.layout import parse_seeds
 from spsn.processes import end_with_parent, heard_or_not
 
 
@@ -47,6 +46,7 @@ def _printable(text: str) -> str:
 def parser() -> argparse.ArgumentParser:
     """The grammar of every command."""
     top = argparse.ArgumentParser(prog="spsn", description=__doc__)
+    top.add_argument("--version", action="version", version=f"spsn {__version__}")
     of = top.add_subparsers(required=True, metavar="command")
     _settings_commands(of)
     data_commands.add(of, _command)
@@ -86,7 +86,7 @@ def _run_commands(of) -> None:
     c = _command(of, "train", commands.train, help, follows=True)
     _paths(c, "--settings")
     c.add_argument("--block", required=True, help="experiment/model/condition")
-    c.add_argument("--seeds", type=parse_seeds, required=True, help="0-9 or 0,3,7")
+    c.add_argument("--seeds", type=arguments.seeds, required=True, help="0-9 or 0,3,7")
     _paths(c, "--train", "--test", help="event store")
     _paths(c, "--results", help="results/<name>")
 
@@ -113,15 +113,16 @@ def _weights_commands(of) -> None:
     _paths(c, "--weights", help=".safetensors of a run, or a published .pt")
     c.add_argument("--model", help="of weights without a record; a run's record knows its own")
     _paths(c, "--test", help="event store")
-    c.add_argument("--trials", type=int, default=1, help="passes with new noise")
+    c.add_argument("--trials", type=arguments.positive, default=1, help="passes with new noise")
 
     help = "bring the authors' published weights, and count how often they are right on a test file"
     c = _command(of, "published-weights", commands.published_weights, help, follows=True)
     c.add_argument("--weights", required=True, help="'fetch', or the folder in which their outputs/ lie")
     c.add_argument("--folder", type=Path, default=Path("published-weights"), help="where they are fetched to")
     c.add_argument("--test", type=Path, help="HDF5 file in SHD's layout, such as shd_test.h5")
-    c.add_argument("--limit", type=int, help="use the first n samples only")
-    c.add_argument("--trials", type=int, default=10, help="passes of a network that fires at random")
+    c.add_argument("--limit", type=arguments.positive, help="use the first n samples only")
+    help = "passes of a network that fires at random"
+    c.add_argument("--trials", type=arguments.positive, default=10, help=help)
     c.add_argument("--published", type=Path, default=Path("paper/golden.csv"), help="what the authors report")
     c.add_argument(
         "--out", type=Path, help="write only where they lie, or why they could not be had (for the workflow)"

@@ -4,11 +4,11 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
-from spsn.errors import DataError, SettingsError, SpsnError
+from spsn.errors import DataError, SpsnError
 from spsn.files import write_json
 
 log = logging.getLogger(__name__)
@@ -17,54 +17,38 @@ Options = argparse.Namespace
 
 def settings(options: Options) -> None:
     """Check a configuration and write it."""
-    from spsn.settings import from_mapping, to_mapping
+    from spsn.config_files import read_settings
+    from spsn.settings import to_mapping
 
-    write_json(options.out, to_mapping(from_mapping(merged(options.config))))
-
-
-def merged(paths: list[Path]) -> dict[str, Any]:
-    """YAML configurations laid over one another. Raises `SettingsError`."""
-    from spsn.yaml_files import read_yaml
-
-    merged: dict[str, Any] = {}
-    for path in paths:
-        try:
-            content = read_yaml(path) or {}
-            if not isinstance(content, dict):
-                raise ValueError("a configuration is a mapping of keys")
-            merged = _laid_over(merged, content)
-        except (OSError, ValueError, RecursionError) as error:
-            raise SettingsError(f"{path}: cannot be read as YAML ({error}); mend it") from error
-    return merged
-
-
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings merge key by key, anything else replaces what it lies over."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = _laid_over(old, value) if both else value
-    return merged
+    write_json(options.out, to_mapping(read_settings(options.config)))
 
 
 def train(options: Options) -> None:
     """Train the runs of a block."""
-    from spsn.grid import find_block
     from spsn.processes import keep_memory, stop_at_sigterm
     from spsn.settings import load
     from spsn.training import Data, train_block
 
     keep_memory()
     configured = load(options.settings)
-    try:
-        block = find_block(configured, options.block, options.seeds)
-    except KeyError:
-        raise SpsnError(f"{options.settings}: its grid has no block {options.block}") from None
+    block = _block(options.settings, configured, options.block, options.seeds)
     data = Data(_store(options.train), _store(options.test))
     _check_step(block.network.time_step, data.train.time_step_ms, options.train)
     _check_step(block.network.time_step, data.test.time_step_ms, options.test)
     train_block(configured, block, data, options.results, stop_at_sigterm)
+
+
+def _block(path: Path, configured, name: str, seeds: tuple[int, ...]):
+    """The block called `name`. Raises `SpsnError` that names the nearest, or all where none is near."""
+    from spsn.grid import blocks, comparison_blocks, find_block
+
+    try:
+        return find_block(configured, name, seeds)
+    except KeyError:
+        known = list(dict.fromkeys(b.name for b in blocks(configured) + comparison_blocks(configured)))
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
+        raise SpsnError(f"{path}: its grid has no block {name}; {hint}") from None
 
 
 def _store(path: Path):

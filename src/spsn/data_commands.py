@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from spsn.arguments import natural, positive
 from spsn.errors import DataError
 from spsn.files import clear_unfinished, write_json
 
@@ -50,11 +51,11 @@ def _offline(c) -> None:
 
 def _hearing(of, command: Callable) -> None:
     c = command(of, "digits", digits, "make the synthetic spoken digits", follows=True)
-    c.add_argument("--train", type=int, required=True, help="utterances of the training file")
-    c.add_argument("--test", type=int, required=True, help="utterances of the test file")
-    c.add_argument("--seed", type=int, default=0)
+    c.add_argument("--train", type=positive, required=True, help="utterances of the training file")
+    c.add_argument("--test", type=positive, required=True, help="utterances of the test file")
+    c.add_argument("--seed", type=natural, default=0)
     c.add_argument("--out", type=Path, required=True, help="folder")
-    c.add_argument("--workers", type=int, default=os.cpu_count())
+    c.add_argument("--workers", type=positive, default=os.cpu_count())
 
     c = command(of, "hear", hear, "turn a folder of recordings into spikes, as SHD was made", follows=True)
     c.add_argument("folder", type=Path, help="where the recordings lie, .wav or .flac")
@@ -67,9 +68,9 @@ def _hearing(of, command: Callable) -> None:
     c.add_argument("--out", type=Path, nargs=2, required=True, metavar=("TRAIN.h5", "TEST.h5"))
     c.add_argument("--test-speakers", nargs="+", default=[], help="who is heard in the test file alone")
     c.add_argument("--classes", nargs="+", help="the labels in the order of their numbers")
-    c.add_argument("--seed", type=int, default=0)
+    c.add_argument("--seed", type=natural, default=0)
     c.add_argument("--no-trim", dest="trim", action="store_false", help="keep silence at both ends")
-    c.add_argument("--workers", type=int, default=os.cpu_count())
+    c.add_argument("--workers", type=positive, default=os.cpu_count())
     c.add_argument(
         "--device",
         choices=("cpu", "cuda", "auto"),
@@ -83,7 +84,7 @@ def _binning(of, command: Callable) -> None:
     c = command(of, "events", events, "bin a data file into an event store", follows=True)
     c.add_argument("--data", type=Path, required=True, help="HDF5 file in SHD's layout")
     c.add_argument("--time-step", type=float, required=True, help="s")
-    c.add_argument("--limit", type=int, help="use the first n samples only")
+    c.add_argument("--limit", type=positive, help="use the first n samples only")
     c.add_argument("--out", type=Path, required=True)
 
     c = command(of, "describe", describe, "write the facts of the data for the report", follows=True)
@@ -185,7 +186,9 @@ def events(options: Options) -> None:
     """Bin a data file."""
     from spsn.data.events import EventStore
     from spsn.data.shd import check_split, read_split
+    from spsn.dataset_settings import check_time_step
 
+    check_time_step(options.time_step, "--time-step")
     clear_unfinished(options.out)  # it may be large
     spikes = check_split(read_split(options.data), options.data)
     EventStore.from_spikes(spikes, 1000.0 * options.time_step, options.limit).save(options.out)
@@ -220,4 +223,4 @@ def inspect(options: Options) -> None:
     if options.plot is not None:
         inspect.plot(found, options.plot)
     if not found.facts["sound"]:
-        raise DataError(f"{options.file}: must not be used as it is; see above")
+        raise DataError(f"{options.file}: must not be used as data as it is; see above")

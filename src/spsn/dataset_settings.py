@@ -109,6 +109,8 @@ class SyntheticDigits:
 
 
 NAMES = ("shd", "synthetic-digits", "fsdd")  # data that the workflow brings in itself
+SHD_TESTS = 2264  # samples of the test file
+MAX_TIME_STEP = 0.1  # s; five time constants of the paper's neurons, a tenth of a word
 
 
 def check_dataset(dataset: str | DatasetFiles | DatasetAudio, shd: ShdArchives) -> None:
@@ -130,3 +132,21 @@ def check_dataset(dataset: str | DatasetFiles | DatasetAudio, shd: ShdArchives) 
                 f"configuration: shd.archives has {archive!r}: {md5!r}; it must give shd_train.h5 and "
                 "shd_test.h5, each with .zip or .gz behind it, md5 sums of 32 hexadecimal digits"
             )
+
+
+def check_time_step(seconds: float, where: str) -> None:
+    """Raise `SettingsError` for a time step (s) so long that milliseconds must have been meant."""
+    if seconds > MAX_TIME_STEP:
+        raise SettingsError(
+            f"{where} must be at most {MAX_TIME_STEP}, not {seconds:g}: a time step is in seconds; write "
+            f"{seconds / 1000:g} for {seconds:g} ms"
+        )
+
+
+def known_tests(
+    dataset: str | DatasetFiles | DatasetAudio, limit: Limit, digits: SyntheticDigits, shd: ShdArchives
+) -> int | None:
+    """The most samples that the test split can have as far as the settings tell, or None."""
+    made = {"synthetic-digits": digits.test, "shd": SHD_TESTS if shd.published else None}
+    counts = limit.test, made.get(dataset) if isinstance(dataset, str) else None
+    return min((count for count in counts if count is not None), default=None)

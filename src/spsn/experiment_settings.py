@@ -4,8 +4,9 @@ configuration.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
+from spsn.errors import SettingsError
 from spsn.methods import METHODS, PAPER_MODELS, Surrogate
 
 MethodName = Literal[tuple(METHODS)]
@@ -167,3 +168,50 @@ class Experiments:
     robustness: RobustnessExperiment
     timing: TimingExperiment
     comparison: ComparisonExperiment
+
+
+def check_experiments(experiments: Experiments, tests: int | None) -> None:
+    """Raise `SettingsError` for what is not among the trained, or trained twice; `tests` is the most samples
+    that the test split can have (None: not known).
+    """
+    _check_published(experiments.regularization.published)
+    _check_robustness(experiments, tests)
+    _check_tables(experiments.comparison.tables)
+
+
+def _check_published(thresholds: Mapping[str, float]) -> None:
+    for model, threshold in thresholds.items():
+        if model not in get_args(Model) or not threshold > 0:
+            raise SettingsError(
+                f"configuration: experiments.regularization.published has {model!r}: {threshold}; it must "
+                f"give models ({', '.join(get_args(Model))}) thresholds above 0"
+            )
+
+
+def _check_robustness(experiments: Experiments, tests: int | None) -> None:
+    robustness, accuracy = experiments.robustness, experiments.accuracy
+    absent = set(robustness.models) - set(accuracy.models)
+    if absent or robustness.condition not in accuracy.conditions or robustness.seed >= accuracy.seeds:
+        raise SettingsError(
+            "configuration: experiments.robustness shows networks of experiments.accuracy, so its models, "
+            "condition and seed must be among those trained there"
+        )
+    if tests is not None and robustness.sample >= tests:
+        raise SettingsError(
+            f"configuration: experiments.robustness.sample is {robustness.sample}, but the test split has "
+            f"{tests} samples; name one from 0 to {tests - 1}"
+        )
+
+
+def _check_tables(tables: tuple[ComparisonTable, ...]) -> None:
+    """No method twice on one time step, as far as a run's name tells steps apart (`grid.comparison_name`)."""
+    seen = set()
+    for i, table in enumerate(tables):
+        for method in table.methods:
+            run = f"{1000 * table.time_step:g} ms", method
+            if run in seen:
+                raise SettingsError(
+                    f"configuration: experiments.comparison.tables[{i}] has {method} on steps of {run[0]} "
+                    "again; leave it in one table of that time_step"
+                )
+            seen.add(run)

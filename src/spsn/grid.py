@@ -7,6 +7,7 @@ run: one network, one setting, one seed.   block: the runs of one model and cond
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from spsn.errors import SettingsError
 from spsn.methods import METHODS, TRAITS, FirstInput, Method, PsuReset, Surrogate
 from spsn.settings import Backend, LossMode, NetworkSettings, Settings, TrainingSettings
 
@@ -177,9 +178,17 @@ def method_run(settings: Settings, name: str, time_step: float, seed: int = 0, *
 
 
 def find_block(settings: Settings, name: str, seeds: tuple[int, ...]) -> Block:
-    """The block called `name` with just these seeds. Raises `KeyError` where no such block is in the grid."""
+    """The block called `name` with just these seeds. Raises `KeyError` where no such block is in the grid,
+    `SettingsError` for a seed that its experiment has not.
+    """
     for block in blocks(settings) + comparison_blocks(settings):
         if block.name == name:
+            count = getattr(settings.experiments, block.experiment).seeds
+            if max(seeds) >= count:
+                raise SettingsError(
+                    f"configuration: experiments.{block.experiment}.seeds is {count}, so {name} has no seed "
+                    f"{max(seeds)}; name seeds from 0 to {count - 1}, or raise that key"
+                )
             return replace(block, seeds=seeds)
     raise KeyError(name)
 

@@ -5,6 +5,7 @@ settings.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import PurePosixPath as Path
@@ -12,7 +13,8 @@ from pathlib import PurePosixPath as Path
 from spsn.data.listings import table_path
 from spsn.errors import SettingsError
 from spsn.grid import PUBLISHED_STEP, Block, blocks, comparison_blocks
-from spsn.settings import DatasetAudio, DatasetFiles, Settings
+from spsn.mapping import WHOLE
+from spsn.settings import MAX_SEEDS, DatasetAudio, DatasetFiles, Settings
 
 RESULTS = Path("results")
 DATA = RESULTS / "data"  # shared by all configurations
@@ -129,11 +131,16 @@ def robustness_runs(settings: Settings) -> list[Path]:
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """`0-9` or `0,3,7` as seeds. Raises `ValueError`."""
-    seeds: list[int] = []
+    """`0-9` or `0,3,7` as seeds, each below WHOLE, at most MAX_SEEDS. Raises `ValueError`."""
+    seeds: dict[int, None] = {}
     for part in text.split(","):
+        if not re.fullmatch(r"[0-9]{1,19}(-[0-9]{1,19})?", part):
+            raise ValueError(f"{text[:100]!r} names no seeds; write them as 0-9 or 0,3,7")
         first, _, last = part.partition("-")
-        seeds.extend(range(int(first), int(last or first) + 1))
-    if not seeds:
-        raise ValueError(f"{text!r} names no seed")
-    return tuple(dict.fromkeys(seeds))
+        one, other = int(first), int(last or first)
+        if not one <= other < WHOLE:
+            raise ValueError(f"{part} is no range of seeds: the smaller comes first, as in 0-9")
+        if len(seeds) + other - one >= MAX_SEEDS:
+            raise ValueError(f"{text[:100]!r} names more than {MAX_SEEDS} seeds; train them in parts")
+        seeds |= dict.fromkeys(range(one, other + 1))
+    return tuple(seeds)

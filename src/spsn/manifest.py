@@ -36,6 +36,7 @@ RUNS, COMPARED = "tables/runs.csv", "tables/comparison_runs.csv"
 
 # no results: the two reports, what each says of its making, and what the repository holds of the paper
 REPORT, FULL_REPORT = "report/report.pdf", "report/full_report.pdf"
+MACROS, FULL_MACROS = "report/macros.tex", "report/full_macros.tex"
 PROVENANCE, FULL_PROVENANCE = "provenance.json", "report/full_provenance.json"
 REPORTED, PUBLISHED = "paper/reported.csv", "paper/shd_published.csv"
 

@@ -26,6 +26,10 @@ WHOLE = 2**63  # whole numbers are smaller, whatever their sign
 NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
+class MissingKeyError(SettingsError):
+    """A configuration without a key that has no default."""
+
+
 def build(cls: type, mapping: Any, place: str = "") -> Any:
     """Make dataclass `cls` from `mapping`; messages name the dotted path from `place` on."""
     if not isinstance(mapping, Mapping):
@@ -40,7 +44,7 @@ def build(cls: type, mapping: Any, place: str = "") -> Any:
         if f.name in mapping:
             values[f.name] = _convert(hints[f.name], mapping[f.name], where)
         elif f.default is MISSING and f.default_factory is MISSING:
-            raise SettingsError(f"configuration: key {where} is missing")
+            raise MissingKeyError(f"configuration: key {where} is missing")
     return cls(**values)
 
 
@@ -118,8 +122,40 @@ def _convert_scalar(hint: type, value: Any, where: str) -> Any:
     }[hint]
     if not good:
         kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[hint]
-        raise SettingsError(f"configuration: {where} must be {kind}, not {shown(value)}")
+        raise SettingsError(
+            f"configuration: {where} must be {kind}, not {shown(value)}{_remedy(hint, value, where)}"
+        )
     return _within_bounds(hint, value, where)
+
+
+def _remedy(hint: type, value: Any, where: str) -> str:
+    """How a value of another kind is written as the wanted one, where it reads as one; else nothing.
+
+    YAML 1.1 takes 1e-3 for a text, and Snakemake everything within {} on its command line.
+    """
+    key = where.rpartition(".")[2]
+    if hint is str and type(value) in (int, float, bool):
+        text = f'"{shown(value)}"'
+        return f"; quote it: {key}: {text} in a file, '{key}={text}' on the command line"
+    if isinstance(value, str) and (plain := _plain(hint, value)):
+        return (
+            f"; write {plain} without quotes in a file (on the command line values inside {{}} are texts: "
+            "put them into a file for --configfile)"
+        )
+    return ""
+
+
+def _plain(hint: type, text: str) -> str | None:
+    """How YAML writes the value of a kind that `text` reads as; None where it reads as none."""
+    if hint is bool:
+        return text.lower() if text.lower() in ("true", "false") else None
+    if hint is int and re.fullmatch(r"[+-]?[0-9]{1,19}", text):
+        return text
+    number = re.fullmatch(r"([+-]?)([0-9]{0,40})(?:\.([0-9]{0,40}))?(?:[eE]([+-]?)([0-9]{1,3}))?", text)
+    if hint is not float or not number or not (number[2] or number[3]):
+        return None
+    exponent = f"e{number[4] or '+'}{number[5]}" if number[5] else ""
+    return f"{number[1]}{number[2] or '0'}.{number[3] or '0'}{exponent}"
 
 
 def _within_bounds(hint: type, value: Any, where: str) -> Any:

@@ -30,7 +30,7 @@ from spsn.data.download import DownloadError, download
 from spsn.data.shd import CHANNELS
 from spsn.data.unpack import BLOCK, Pieces
 from spsn.errors import DataError, RecordError
-from spsn.files import check_size, digest, parse_json, read_text, write_json
+from spsn.files import check_size, digest, parse_json, read_text, require_file, write_json
 
 BASE = "https://raw.githubusercontent.com/NECOTIS/Stochastic-Parallelizable-Spiking-Neuron-SPSN/main/outputs/"
 SIZES = (CHANNELS, 128, 128, 128, 20)  # neurons of the input, the hidden layers and the readout
@@ -161,7 +161,10 @@ def load_published(path: str | os.PathLike, sizes: Sequence[int] | None = SIZES)
     """
     path = Path(path)
     try:
+        require_file(path, "Name published weights; `spsn published-weights --weights fetch` brings them.")
         state = _read(path)
+    except DataError as error:
+        raise RecordError(str(error)) from error
     except (OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, IndexError,
             OverflowError, ImportError, AssertionError, MemoryError, struct.error, UnpicklingError,
             zipfile.BadZipFile) as error:  # fmt: skip
@@ -237,7 +240,9 @@ def _check(path: Path, key: str, tensor: Any, shape: tuple[int, ...] | None) -> 
 
 
 def _unlike(path: Path, fault: str) -> RecordError:
-    return RecordError(f"{path}: is not a state dict as the authors publish them: {fault}. Fetch it again")
+    return RecordError(
+        f"{path}: is not a state dict as the authors publish them: {fault}. If it should be, fetch it again"
+    )
 
 
 def _digest(path: Path) -> str | None:

@@ -18,9 +18,11 @@ from typing import Any, Literal
 from spsn.errors import RecordError
 from spsn.files import parse_json, read_text, write_json
 from spsn.grid import RunSettings
+from spsn.kinds import FOLDER, RUN_RECORD, kind_of
 
 SCHEMA_VERSION = 1
 AGAIN = "delete it and train again"
+NAME = "name a run's record (seed<k>.json); if this should be one, train again"
 WHOLE = 2**63  # numbers are smaller, whatever their sign
 
 
@@ -95,14 +97,16 @@ def write_record(path: str | Path, record: RunRecord) -> None:
 def read_record(path: str | Path) -> RunRecord:
     """Read a run record.
 
-    Raises `RecordError` where the file is absent, no regular file, over `spsn.files.LARGEST_JSON`, damaged or
-    of another schema.
+    Raises `RecordError` where the file is absent, no regular file, no record, over `spsn.files.LARGEST_JSON`,
+    damaged or of another schema.
     """
     try:
         content = parse_json(read_text(path))
     except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: cannot be read as a run record ({error}); {AGAIN}") from error
-    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        raise RecordError(_unread(path, error)) from error
+    if not isinstance(content, dict) or "schema_version" not in content:
+        raise RecordError(f"{path}: is not a run record of any schema version; {NAME}")
+    if content["schema_version"] != SCHEMA_VERSION:
         raise RecordError(f"{path}: is not a run record of schema version {SCHEMA_VERSION}; {AGAIN}")
     result = _part(Result, content.get("result"), path, "result")
     _check_result(result, path)
@@ -111,6 +115,19 @@ def read_record(path: str | Path) -> RunRecord:
         result=result,
         execution=_part(Execution, content.get("execution"), path, "execution"),
     )
+
+
+def _unread(path: str | Path, error: Exception) -> str:
+    """Why there is no record, and what to do: only what bears a record's mark is to be deleted."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return f"{path}: no such file; name a run's record, or train the run"
+    kind = kind_of(path)
+    if kind == FOLDER:
+        return f"{path}: is a folder; name the record files in it, such as {Path(path) / 'seed0.json'}"
+    if kind in (None, RUN_RECORD):
+        remedy = NAME if kind is None else AGAIN
+        return f"{path}: cannot be read as a run record ({error}); {remedy}"
+    return f"{path}: is {kind}, not a run record; {NAME}"
 
 
 def _part(cls: type, content: Any, path: str | Path, name: str) -> Any:

@@ -25,6 +25,8 @@ from spsn.dataset_settings import (
     ShdArchives,
     SyntheticDigits,
     check_dataset,
+    check_time_step,
+    known_tests,
 )
 from spsn.errors import SettingsError
 from spsn.experiment_settings import (
@@ -40,9 +42,10 @@ from spsn.experiment_settings import (
     RegularizationExperiment,
     SequenceLengthTiming,
     TrainingSettings,
+    check_experiments,
 )
 from spsn.files import parse_json, read_text, write_json
-from spsn.mapping import build
+from spsn.mapping import build, shown
 
 __all__ = [  # those that are defined elsewhere are settings like the others
     "AccuracyExperiment",
@@ -151,16 +154,17 @@ def load(path: str | Path) -> Settings:
     return from_mapping(config)
 
 
-def renew(settings: Settings, path: str | Path) -> None:
-    """Write `settings` to `path` unless they stand there already. Raises `SpsnError` where it cannot be
-    written.
+def renew(settings: Settings, path: str | Path) -> bool:
+    """Write `settings` to `path` unless they stand there already; whether others did. Raises `SpsnError`
+    where it cannot be written.
     """
     try:
-        same = parse_json(read_text(path)) == to_mapping(settings)
+        there = parse_json(read_text(path))
     except (OSError, ValueError):
-        same = False
-    if not same:
+        there = None
+    if there != to_mapping(settings):
         write_json(path, to_mapping(settings))
+    return there is not None and there != to_mapping(settings)
 
 
 def to_mapping(settings: Settings) -> dict[str, Any]:
@@ -169,6 +173,7 @@ def to_mapping(settings: Settings) -> dict[str, Any]:
 
 
 MAX_SEEDS = 10_000  # each is a job's output, which Snakemake keeps in mind
+TAKEN = ("data", "gpu-check", "README.md")  # what else lies in results/
 MAY_BE_ZERO = {"seed", "sample", "shift", "scale"}
 INHERITED = ("network", "training")  # what an experiment takes from the whole, key by key
 INHERITING = {
@@ -196,43 +201,40 @@ def _check_ranges(settings: Settings) -> None:
     if not settings.augmentation.scale < 1:
         raise SettingsError("configuration: augmentation.scale must be below 1")
     check_dataset(settings.dataset, settings.shd)
-    if not re.fullmatch(FOLDER_NAME, settings.name) or settings.name == "data":
+    if not re.fullmatch(FOLDER_NAME, settings.name) or settings.name in TAKEN:
         raise SettingsError(
             f"configuration: name {settings.name!r} must be a folder's name of letters, digits, '_', '-', "
-            "'.', and not 'data'"
+            f"'.', and none of {', '.join(TAKEN)}, which are other things in results/"
         )
-    _check_published(settings.experiments.regularization.published)
-    _check_robustness(settings.experiments)
+    tests = known_tests(settings.dataset, settings.limit, settings.synthetic_digits, settings.shd)
+    check_experiments(settings.experiments, tests)
 
 
 def _check_numbers(value: Any, where: str, key: str) -> None:
-    """Counts and times must be positive, down to the last entry; `key` is the nearest name above a value."""
+    """Counts and times must be positive, down to the last entry, and no entry of a list stand there twice;
+    `key` is the nearest name above a value.
+    """
     if isinstance(value, dict):
         for k, v in value.items():
             _check_numbers(v, f"{where}.{k}" if where else k, k)
     elif isinstance(value, list):
+        _check_doubled(value, where)
         for i, v in enumerate(value):
             _check_numbers(v, f"{where}[{i}]", key)
     elif key == "seeds" and value > MAX_SEEDS:
         raise SettingsError(f"configuration: {where} must be at most {MAX_SEEDS}, not {value}")
+    elif key == "time_step" and value > 0:
+        check_time_step(value, f"configuration: {where}")
     elif type(value) in (int, float) and not (value > 0 or (value == 0 and key in MAY_BE_ZERO)):
         raise SettingsError(f"configuration: {where} must be greater than 0, not {value}")
 
 
-def _check_published(thresholds: Mapping[str, float]) -> None:
-    for model, threshold in thresholds.items():
-        if model not in typing.get_args(Model) or not threshold > 0:
-            raise SettingsError(
-                f"configuration: experiments.regularization.published has {model!r}: {threshold}; it must "
-                f"give models ({', '.join(typing.get_args(Model))}) thresholds above 0"
-            )
-
-
-def _check_robustness(experiments: Experiments) -> None:
-    robustness, accuracy = experiments.robustness, experiments.accuracy
-    absent = set(robustness.models) - set(accuracy.models)
-    if absent or robustness.condition not in accuracy.conditions or robustness.seed >= accuracy.seeds:
-        raise SettingsError(
-            "configuration: experiments.robustness shows networks of experiments.accuracy, so its models, "
-            "condition and seed must be among those trained there"
-        )
+def _check_doubled(entries: list, where: str) -> None:
+    seen = set()
+    for entry in entries:
+        if not isinstance(entry, dict):
+            if entry in seen:
+                raise SettingsError(
+                    f"configuration: {where} has {shown(entry)} more than once; leave one of them"
+                )
+            seen.add(entry)

@@ -23,6 +23,10 @@ def add(of, command: Callable) -> None:
 
 def verify(options: argparse.Namespace) -> None:
     """Print a line for each thing that differs, and what was checked. Raises `SpsnError` if anything does."""
+    if not options.results.exists():  # before what takes seconds to import
+        raise SpsnError(
+            f"{options.results}: no such folder. Name one that holds results, such as results/demo."
+        )
     from spsn.replication.digests import paper_folder
 
     try:

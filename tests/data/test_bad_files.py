@@ -356,6 +356,13 @@ def test_limits_leave_room_for_known_data():
     assert MAX_SAMPLE_SECONDS > 5 * 1.37
 
 
+def test_a_time_step_in_milliseconds_is_refused(bad, tmp_path, capsys):
+    out = tmp_path / "a.safetensors"
+    assert main(["events", "--data", str(bad), "--time-step", "10", "--out", str(out)]) == 1
+    assert "--time-step must be at most 0.1, not 10" in (said := capsys.readouterr().err)
+    assert "in seconds; write 0.01 for 10 ms" in said and not out.exists()
+
+
 # What is odd, and no fault.
 
 

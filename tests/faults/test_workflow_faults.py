@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from disturbances import hears_the_keyboard, processes_in, tensors_of, wait_until
-from support import environment, make_project, snakemake
+from support import environment, make_project, run_python, snakemake
 
 from spsn.records import read_record
 
@@ -119,7 +119,7 @@ def test_a_whole_workflow_killed_five_times(tmp_path, quiet):
         assert wait_until(lambda: not processes_in(folder), 20), "a job outlived the workflow"
         shutil.rmtree(folder / ".snakemake" / "locks", ignore_errors=True)  # what --unlock does, in less time
     assert kills == len(KILLS)
-    assert snakemake(folder, "--unlock").returncode == 0
+    assert run_python(folder, "snakemake", "--unlock").returncode == 0  # word for word as README has it
     done = snakemake(folder, *ALL)
     assert done.returncode == 0, done.stdout
     assert runs(folder) == runs(quiet) and len(runs(quiet)) == 6

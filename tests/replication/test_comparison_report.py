@@ -128,7 +128,9 @@ def test_missing_methods_and_lengths_are_said(tmp_path: Path):
     costs = crafted.costs(methods=("lif", "psu"), lengths=(100, 300))
     text = part_two(crafted.typeset(make(tmp_path / "demo", runs=kept, costs=costs), PLAN))
     assert "these were not trained: SPSN-GS, Non-spiking, IPSU (code)" in text
-    assert "cannot check the programs against one another" in text and "Controls: first minus second" not in text
+    assert (
+        "cannot check the programs against one another" in text and "Controls: first minus second" not in text
+    )
     assert "At T = 300, the longest length" in text and "What needs memory?" not in text
     assert "weights over time" not in text.partition("Table 11")[0]
 

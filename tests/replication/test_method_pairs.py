@@ -99,7 +99,7 @@ def test_contrasts_name_methods_and_differ_in_model_variant_or_objective():
 def test_contrasts_change_the_objective_only_where_they_say_so():
     for contrast in CONTRASTS:
         objectives = {METHODS[name].objective for name in (contrast.one, contrast.other)}
-        assert (len(objectives) == 1) == ("not of the mean" not in contrast.about)
+        assert (len(objectives) == 1) == ("not on the mean" not in contrast.about)
 
 
 def test_contrasts_are_found_on_every_time_step():

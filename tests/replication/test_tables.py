@@ -143,6 +143,20 @@ def test_table1_marks_what_differs_and_nothing_else(results):
     assert tex.count(r"\,*") == 3 and r"$\tau_\mathrm{mem}$" in tex
 
 
+@pytest.mark.parametrize(
+    ("key", "here"), [("thresholds", [0.01, 0.4, 0.6]), ("models", ["spsn-sb"])], ids=["threshold", "model"]
+)
+def test_table1_says_which_published_threshold_was_not_trained(results, key, here):
+    config = to_mapping(results.settings)
+    config["experiments"]["regularization"][key] = here
+    table = table1(from_mapping(config))
+    assert list(table.parameter[table.differs]) == ["rate threshold, SPSN-GS"]
+    rows = table.set_index("parameter")
+    assert rows.ours["rate threshold, SPSN-GS"] == "not trained"
+    assert rows.paper["rate threshold, SPSN-GS"] == "0.1" and rows.ours["rate threshold, SPSN-SB"] == "0.4"
+    assert r"not trained\,*" in parameters_table.to_tex(table)
+
+
 def test_table2_stands_beside_the_paper(results, reported):
     table = table2(results.runs, reported, results.settings)
     assert table.comparable.all() and (table.chance == 5).all() and len(table) == 12
@@ -221,7 +235,7 @@ def test_of_one_threshold_none_is_the_best(results, reported):
 def test_equal_seeds_without_an_interval_are_explained(results, reported):
     two = results.runs[results.runs.seed < 2].assign(test_accuracy=0.8)
     tex = accuracy_table.to_tex(table2(two, reported, results.settings), results.settings)
-    assert "Fewer than six seeds that are all equal give no interval." in tex and "single seed" not in tex
+    assert "Fewer than six seeds with equal values give no interval." in tex and "single seed" not in tex
 
 
 def test_an_interval_cut_off_at_the_ends_of_a_share_is_said(results, reported):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from support import ROOT, run_python
 
-from spsn.commands import merged
+from spsn.config_files import merged
 from spsn.errors import SpsnError
 from spsn.files import write_json
 from spsn.memory import is_out_of_memory

@@ -247,9 +247,69 @@ def test_a_full_disk_is_no_fault_of_the_folder(folder: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_an_empty_folder_lacks_everything(tmp_path: Path, capsys) -> None:
-    code, lines, _ = said(tmp_path, capsys)
-    assert code == 1 and "settings.json: is missing" in lines and "provenance.json: is missing" in lines
+def test_a_folder_in_which_nothing_was_made_names_those_that_hold_results(
+    folder: Path, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "data").mkdir()
+    for empty in (tmp_path, tmp_path / "data"):
+        code, lines, err = said(empty, capsys)
+        assert (code, lines) == (1, [])
+        assert err == (
+            f"spsn: {empty}: holds no results (no settings.json, no provenance.json); name one of: {folder}\n"
+        )
+    (tmp_path / "data/inner").mkdir()
+    assert "name a folder that does, such as results/demo" in said(tmp_path / "data/inner", capsys)[2]
+
+
+def test_a_file_is_no_folder(folder: Path) -> None:
+    with pytest.raises(SpsnError, match=r"settings\.json: is a file; name the folder"):
+        verify(folder / "settings.json", PAPER)
+
+
+def test_what_was_not_made_is_not_called_another_versions(folder: Path, capsys) -> None:
+    (folder / "provenance.json").unlink()
+    write_text(folder / "settings.json", "{")
+    _, lines, err = said(folder, capsys)
+    assert "provenance.json: is missing" in lines and "another version" not in err
+
+
+def test_runs_of_a_larger_grid_are_left_from_another_configuration(folder: Path, capsys) -> None:
+    extra_record(folder)
+    _, lines, err = said(folder, capsys)
+    assert lines == ["runs/accuracy/lif/basic/seed77.json: is no result of these settings"]
+    assert "left from another configuration" in err and "a `name` of its own" in err
+    assert "restore" not in err
+
+
+def test_how_to_restore_names_the_command_that_made_the_folder(
+    full_folder: Path, capsys, monkeypatch
+) -> None:
+    folder = full_folder
+    (folder / WEIGHTS).unlink()
+    (folder.parent / "results").mkdir()
+    folder.rename(folder.parent / "results/demo")
+    monkeypatch.chdir(folder.parent)
+    _, lines, err = said(Path("results/demo"), capsys)
+    assert lines == [f"{WEIGHTS}: is missing"] and "a `name` of its own" not in err
+    assert (
+        "delete the files named above and provenance.json, report/report.pdf, report/full_provenance.json, "
+        "report/full_report.pdf, then run `snakemake results/demo/report/report.pdf --cores all"
+    ) in err
+    assert "and `snakemake results/demo/report/full_report.pdf --cores all" in err
+    monkeypatch.chdir("results")
+    assert "run the workflow for report/report.pdf with the configuration" in said(Path("demo"), capsys)[2]
+
+
+def test_letters_that_the_fonts_lack_are_no_matter(tmp_path: Path, caplog) -> None:
+    settings = crafted.plan("demo", dataset={"train": "a.h5", "test": "b.h5", "name": "\u6570 $\u6570$"})
+    folder = crafted_folder.write(tmp_path / "demo", settings, typeset=False)
+    crafted.change_json(folder / REPORT.provenance, versions=provenance.versions())
+    write_macros(folder, settings, folder / REPORT.macros)
+    crafted_folder.renew(folder)
+    caplog.clear()
+    lines = verify(folder, PAPER).lines
+    assert [line for line in lines if line.startswith("figures/figure2.png: other bytes than drawn")]
+    assert caplog.messages == []
 
 
 def test_what_rests_on_a_faulty_record_is_still_held_against_the_table_of_runs(folder: Path) -> None:

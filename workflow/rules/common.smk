@@ -55,7 +55,8 @@ def all_gpus():
 
 def all_cores(on_cluster):
     """Every core of this machine; of another machine, which nobody knows yet, so many."""
-    return on_cluster if ON_CLUSTER else workflow.cores
+    here = workflow.resource_settings.cores or os.cpu_count()  # `snakemake --unlock` needs not name any
+    return on_cluster if ON_CLUSTER else here
 
 
 def minutes(first):

@@ -37,6 +37,7 @@ rule full_report:
     output:
         pdf=in_report(FULL_REPORT, "Report"),
         digests=f"{FULL_REPORT}.sha256",
+        macros=result(manifest.FULL_MACROS),
     log:
         f"{RESULTS}/logs/full_report.log",
     localrule: True
@@ -53,7 +54,9 @@ rule full_report:
 
 rule comparison:
     input:
-        FULL_REPORT,
+        BEHIND_REPORT,
+        results_of(manifest.comparison_files(SETTINGS)),
+        rules.full_report.output,
 
 
 localrules:

@@ -6,6 +6,8 @@ REPORT_RESTS_ON = [
     *(*FIGURES, *TABLES, *TIMINGS, *ROBUSTNESS, RUNS, *GOLDEN, DATA_FACTS),
     *("paper/golden.tex", "paper/references.bib"),
 ]
+# All that stands behind the report, not the last of it alone: what somebody deleted is made again.
+BEHIND_REPORT = results_of(manifest.report_files(SETTINGS)) + [result(manifest.PROVENANCE)]
 
 
 rule provenance:
@@ -38,6 +40,7 @@ rule report:
     output:
         pdf=in_report(REPORT, "Report"),
         digests=f"{REPORT}.sha256",
+        macros=result(manifest.MACROS),
     log:
         f"{RESULTS}/logs/report.log",
     localrule: True

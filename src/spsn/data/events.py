@@ -17,6 +17,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,11 +28,13 @@ from safetensors.numpy import save_file
 from spsn.data.shd import CHANNELS, SpikeFile
 from spsn.errors import DataError, SettingsError
 from spsn.files import check_size, parse_json, require_file, whole_file
+from spsn.kinds import EVENT_STORE, HDF5, RUN_WEIGHTS, kind_of
 
 log = logging.getLogger(__name__)
 
 FORMAT = "spsn-events-1"
 AGAIN = "Remove it and make it again."
+MAKE = "spsn events --data FILE.h5 --time-step SECONDS --out STORE.safetensors"
 LARGEST = 4 << 30  # bytes: as many spikes as are read from a data file, four bytes each, and some room
 TYPES = {
     "time_bin": np.uint16,
@@ -163,7 +166,7 @@ class EventStore:
             store = cls(**arrays, classes=tuple(settings["classes"]), time_step_ms=settings["time_step_ms"])
             unchanged = store.digest == digest
         except DAMAGE as error:
-            raise DataError(f"{path}: not a whole event store ({error}). {AGAIN}") from error
+            raise DataError(f"{path}: {_instead(path, error)}") from error
         if not unchanged:
             raise DataError(f"{path}: contents do not match their digest. {AGAIN}")
         if not _fits(store):
@@ -172,6 +175,19 @@ class EventStore:
 
     def _settings(self) -> dict:
         return {"classes": list(self.classes), "time_step_ms": self.time_step_ms}
+
+
+def _instead(path: str | os.PathLike, error: Exception) -> str:
+    """What lies in a store's place, and what to do."""
+    kind = kind_of(path)
+    if kind == HDF5:
+        making = MAKE.replace("FILE.h5", shlex.quote(os.fspath(path)))
+        return f"is {HDF5}, not an event store. Bin it with `{making}`, and name that store."
+    if kind == RUN_WEIGHTS:
+        return f"holds {RUN_WEIGHTS}, not an event store. Name a store that `spsn events` made."
+    if kind == EVENT_STORE:
+        return f"not a whole event store ({error}). {AGAIN}"
+    return f"not a whole event store ({error}). Name one, or make it from a data file: `{MAKE}`."
 
 
 def _fits(store: EventStore) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spsn import kinds
 from spsn.data import hdf5
 from spsn.data.checks import faults
 from spsn.data.events import EventStore
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # the ear takes a while to import
     from spsn.data.audio import Sound
 
 HDF5, ARCHIVE, STORE, RECORDING, UNKNOWN = "spikes", "archive", "event store", "recording", "unknown"
+WEIGHTS = "weights"
 PICTURES = (".png", ".pdf")
 
 
@@ -94,6 +96,8 @@ def kind_of(path: str | os.PathLike) -> str:
         return ARCHIVE
     if head.startswith((b"RIFF", b"RF64", b"fLaC")) or Path(path).suffix.lower() in (".wav", ".flac"):
         return RECORDING
+    if kinds.kind_of(path) == kinds.RUN_WEIGHTS:
+        return WEIGHTS
     if head[8:9] == b"{" or Path(path).suffix.lower() == ".safetensors":
         return STORE
     return UNKNOWN
@@ -150,6 +154,10 @@ def _judge(path: str | os.PathLike, facts: dict[str, Any]) -> SpikeFile | EventS
         if facts["kind"] == ARCHIVE and facts["md5"] not in ARCHIVES.values():
             facts["problems"].append(
                 "not an archive of SHD that was published. Unpack it, inspect what it holds."
+            )
+        elif facts["kind"] == WEIGHTS:
+            facts["problems"].append(
+                "holds a run's weights, neither spikes nor sound; `spsn evaluate --weights` tests them"
             )
         elif facts["kind"] == UNKNOWN:
             facts["problems"].append(

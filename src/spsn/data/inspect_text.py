@@ -15,6 +15,7 @@ KINDS = {
     "spikes": "spikes in SHD's layout (HDF5)",
     "event store": "an event store",
     "archive": "an archive",
+    "weights": "a run's weights",
     "recording": "a recording",
     "unknown": "unknown",
 }

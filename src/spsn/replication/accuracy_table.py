@@ -145,7 +145,7 @@ def _notes(table: pd.DataFrame, settings: Settings) -> list[str]:
     if (table.n == 1).any():
         notes.append("A single seed has neither a spread nor an interval.")
     if ((table.n > 1) & table.low.isna()).any():
-        notes.append("Fewer than six equal values give no interval.")
+        notes.append("Fewer than six seeds with equal values give no interval.")
     if (table.low < 0).any() or (table.high > 100).any():
         notes.append("Intervals are cut off at 0 and 100 %.")
     reason = _obstacle(settings)

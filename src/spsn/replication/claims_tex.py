@@ -19,7 +19,7 @@ _SUMMARY = (
     ("holds here", 0.1),
 )
 _DETAIL = (
-    *(("part", 0.23), ("unit", 0.08), ("paper", 0.15), ("accepted", 0.12)),
+    *(("part", 0.22), ("unit", 0.09), ("paper", 0.15), ("accepted", 0.12)),
     *(("here (95 % interval)", 0.21), ("n", 0.03), ("holds here", 0.09)),
 )
 

@@ -53,13 +53,16 @@ def gradient_marks(table: pd.DataFrame) -> dict[str, str]:
 
 def table_notes(table: pd.DataFrame) -> list[str]:
     """What each letter stands for, dagger and star where they are drawn, and intervals; LaTeX."""
-    notes = [rf"\textsuperscript{{{mark}}}\,{cell(GRADIENTS.get(kind, kind))}" for kind, mark in gradient_marks(table).items()]
+    notes = [
+        rf"\textsuperscript{{{mark}}}\,{cell(GRADIENTS.get(kind, kind))}"
+        for kind, mark in gradient_marks(table).items()
+    ]
     if not table.learned.all():
         notes.append(r"$\dagger$\,not distinguishable from always naming the most frequent class")
     if any(map(_other_form, table.itertuples())):
         notes.append("*\\,of the eager form; the fused form was not timed")
     if ((table.n > 1) & table.accuracy_low.isna()).any():
-        notes.append("fewer than six equal values give no interval")
+        notes.append("fewer than six seeds with equal values give no interval")
     if (table.accuracy_low < 0).any() or (table.accuracy_high > 100).any():
         notes.append(r"intervals are cut off at 0 and 100\,\%")
     return notes

@@ -15,13 +15,16 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from spsn.errors import SpsnError
-from spsn.files import clear_unfinished, whole_file, write_text
+from spsn.files import clear_unfinished, require_file, whole_file, write_text
 
 # A kernel's temporary sources, as they stand in warnings; addresses in the texts of nameless objects.
 _VOLATILE = (
     (re.compile(r"(?<!\S)\S*ipykernel_\d+[/\\]\d+\.py"), "<cell>"),
     (re.compile(r"\b0x[0-9a-fA-F]{6,}\b"), "0x0"),
 )
+
+# The kernel's log tells of its sockets and its last interrupt; a notebook's errors do not come by it.
+QUIET = ["--log-level=CRITICAL"]
 
 # What nbformat raises depends on where a notebook is none.
 UNREADABLE = (
@@ -33,16 +36,20 @@ UNREADABLE = (
 def execute(notebook: str | Path, out: str | Path, results: str) -> None:
     """Execute `notebook` on the folder `results` into `out`, which appears whole and normalised.
 
-    A cell that fails ends it with `SpsnError`; `out` then shows the notebook up to that cell, with its error.
+    Raises `SpsnError` where `notebook` is absent or none, and for a cell that fails; `out` then shows the
+    notebook up to that cell, with its error.
     """
-    kernel = {"kernel_name": "python3", "cwd": ".", "progress_bar": False}
+    _check(notebook)
+    kernel = {"kernel_name": "python3", "language": "python", "cwd": ".", "extra_arguments": QUIET}
     clear_unfinished(out)
     with whole_file(out) as executed:
         failed = None
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="The specified file")  # not yet its name
-                papermill.execute_notebook(str(notebook), str(executed), {"results": results}, **kernel)
+                papermill.execute_notebook(
+                    str(notebook), str(executed), {"results": results}, progress_bar=False, **kernel
+                )
             normalise(executed)
         except PapermillExecutionError as error:
             failed = error
@@ -50,6 +57,17 @@ def execute(notebook: str | Path, out: str | Path, results: str) -> None:
         raise SpsnError(
             f"{notebook}: a cell failed, {out} shows which. {failed.ename}: {failed.evalue}"
         ) from failed
+
+
+def _check(notebook: str | Path) -> None:
+    require_file(notebook, "Name a notebook that is there, such as notebooks/claims.ipynb.")
+    try:
+        nbformat.validate(nbformat.read(str(notebook), as_version=4))
+    except UNREADABLE as error:
+        said = str(error).partition("\n")[0][:200]
+        raise SpsnError(
+            f"{notebook}: cannot be read as a notebook ({said}). Name a notebook (.ipynb), or mend it."
+        ) from error
 
 
 def normalise(path: str | Path) -> None:

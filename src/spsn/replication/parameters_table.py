@@ -1,7 +1,8 @@
 """Table I: every parameter of the paper, its value there and in this run.
 
 Where the paper states nothing (how Figure 2 was trained) the value beside is this project's (see `protocol`).
-A value that another experiment sets for itself follows the name of its figure.
+A value that another experiment sets for itself follows the name of its figure. A rate threshold of the paper
+that the configuration leaves out is said to be not trained.
 """
 
 from collections.abc import Mapping
@@ -38,6 +39,7 @@ _PARAMETERS = (
 _FIXED = {"loss": "cross entropy", "optimizer": "Adamax"}  # the training program has no others
 _FIGURES = {"regularization": "Fig. 4", "loss_mode": "Fig. 2"}
 _CLASSES_OF_SHD = 20
+NOT_TRAINED = "not trained"
 
 
 def table1(settings: Settings, classes: int | None = None) -> pd.DataFrame:
@@ -76,9 +78,17 @@ def to_tex(table: pd.DataFrame) -> str:
 def _flat(config: Mapping[str, Any], classes: int | None) -> dict[str, Any]:
     """Dotted keys of a configuration, with what Table I names and no configuration sets."""
     flat = flatten(config)
-    theta = flat["experiments.regularization.published"]
-    thresholds = {f"theta.{model}": theta.get(model) for model in ("spsn-sb", "spsn-gs")}
+    thresholds = {f"theta.{model}": _threshold(flat, model) for model in ("spsn-sb", "spsn-gs")}
     return flat | _FIXED | thresholds | {"classes": classes}
+
+
+def _threshold(flat: Mapping[str, Any], model: str) -> float | str | None:
+    """The model's threshold of Table I where it is one of those trained."""
+    models, thresholds, published = (
+        flat[f"experiments.regularization.{key}"] for key in ("models", "thresholds", "published")
+    )
+    theta = published.get(model)
+    return theta if theta is None or (model in models and theta in thresholds) else NOT_TRAINED
 
 
 def _value(flat: Mapping[str, Any], key: str) -> str:

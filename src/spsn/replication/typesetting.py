@@ -58,9 +58,9 @@ class Edition:
     comparison: bool
 
 
-REPORT = Edition("report/macros.tex", manifest.PROVENANCE, PARTS, BESIDE, comparison=False)
+REPORT = Edition(manifest.MACROS, manifest.PROVENANCE, PARTS, BESIDE, comparison=False)
 FULL_REPORT = Edition(
-    "report/full_macros.tex",
+    manifest.FULL_MACROS,
     manifest.FULL_PROVENANCE,
     PARTS + COMPARISON_PARTS,
     (*BESIDE, "comparison.tex"),

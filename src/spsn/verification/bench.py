@@ -5,9 +5,11 @@ Pictures and PDF have the same bytes only where the same versions draw and types
 their digests alone are held against the provenance.
 """
 
+import logging
 import shutil
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +102,7 @@ class Bench:
         Raises SpsnError where this machine's disk is full, which says nothing of the folder.
         """
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of odd numbers in the folder's tables
+            with _unwarned():
                 make()
         except Exception as error:
             if isinstance(error, SpsnError) and error_number(error.__cause__ or error) in NO_ROOM:
@@ -143,6 +144,20 @@ class Bench:
             pdf, lambda: build_pdf(self.place.folder, source, out, edition)
         ):
             self._compare(pdf)
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Odd numbers in the folder's tables, and names in letters that the fonts lack, are no mismatch."""
+    matplotlib = logging.getLogger("matplotlib")
+    before = matplotlib.level
+    matplotlib.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        matplotlib.setLevel(before)
 
 
 def drawn_otherwise(about: Mapping[str, Any], paper: Path) -> str:

@@ -13,6 +13,7 @@ from spsn.verification.findings import Findings
 from spsn.verification.folder import ResultsFolder
 
 PDFS = {REPORT: manifest.REPORT, FULL_REPORT: manifest.FULL_REPORT}
+STRANGER = "is no result of these settings"
 LARGEST_SUMS = 2**16  # bytes; three lines of sha256sum have 300
 
 
@@ -92,7 +93,7 @@ def check_names(folder: ResultsFolder, settings: Settings, expected: list[str], 
     for name in folder.names(manifest.HOLDING):
         hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
         if name not in allowed and not hidden:
-            findings.add(name, "is no result of these settings")
+            findings.add(name, STRANGER)
         beyond += name in allowed and name not in wanted
     if beyond:
         findings.left_out.append(f"{beyond} files of part II (its report is not there)")

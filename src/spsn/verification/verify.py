@@ -35,6 +35,7 @@ from spsn.verification.findings import Findings
 from spsn.verification.folder import ResultsFolder
 from spsn.verification.recompute import ALWAYS, Place, steps
 from spsn.verification.records import check_records, planned
+from spsn.verification.remedies import check_holds_results, remedies
 from spsn.verification.stated import misstated
 
 MOST_RUNS = 100_000  # of all settings together; names of more files would fill a laptop's memory
@@ -43,23 +44,25 @@ MOST_RUNS = 100_000  # of all settings together; names of more files would fill 
 def verify(results: str | Path, paper: str | Path) -> Findings:
     """Hold the files below `results` against each other; `paper` is the repository's folder of that name.
 
-    Raises `SpsnError` where there is no such folder; whatever is wrong inside it is found, not raised.
+    Raises `SpsnError` where there is no such folder, or nothing in it is a result; whatever is wrong inside
+    is found, not raised.
     """
     folder, paper, findings = ResultsFolder(results), Path(paper), Findings()
-    if not folder.path.is_dir():
-        raise SpsnError(f"{results}: no such folder. Name one that holds results, such as results/demo.")
     for name in digests.TEXT:
         if not (paper / name).is_file():
             raise SpsnError(f"{paper / name}: is missing; name the repository's folder paper/ with --paper")
+    check_holds_results(folder)
     about = {edition: read_provenance(folder, edition, findings) for edition in editions(folder)}
     macros = check_reports(folder, about, findings)
     settings = _settings(folder, about, findings)
     if settings is not None:
         _verify(folder, settings, paper, about, findings)
     else:
-        made = next((reason for content in about.values() if (reason := other_package(content, paper))), "")
+        reasons = (other_package(content, paper) for content in about.values() if content)
+        made = next(filter(None, reasons), "")
         findings.left_out.append("all that rests on settings.json" + (f" ({made})" if made else ""))
     check_digests(folder, macros, macros, "the digests beside the report", findings)
+    findings.remedies += remedies(folder, about, findings)
     return findings
 
 
