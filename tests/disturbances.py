@@ -28,7 +28,7 @@ from spsn.settings import Settings, from_mapping, to_mapping
 
 BLOCK, SEEDS = "accuracy/spsn-sb/augmented", (0, 1)
 FOLDER = Path("checkpoints") / BLOCK
-LONG = 80  # epochs that take seconds
+LONG = 200  # epochs that take seconds, also on a fast machine
 # Ends this process by SIGKILL when an event whose last argument matches a pattern occurs for the n-th time.
 AT_EVENT = """
 import os, re, signal, sys

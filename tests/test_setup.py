@@ -171,10 +171,16 @@ def test_scripts_can_be_run(script):
 
 
 @pytest.mark.parametrize("name", ["demo", "micro"])
-def test_make_demo_sets_up_runs_the_config_and_says_where_the_report_is(name):
+def test_make_demo_sets_up_and_runs_the_config(name):
     make = ["make", "--dry-run", "--no-print-directory", "demo", f"CONFIG=config/{name}.yaml"]
     steps = subprocess.run(make, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
-    assert steps[:2] == ["tools/setup.sh tex", "tools/setup.sh python"]
-    assert steps[2].endswith(f'snakemake --cores all --configfile "config/{name}.yaml"')
-    last = subprocess.run(["sh", "-c", steps[3]], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert last.strip().endswith(f"results/{name}/report/report.pdf")
+    assert steps[1:3] == ["tools/setup.sh tex", "tools/setup.sh python"] and len(steps) == 4
+    assert steps[3].endswith(f'snakemake --cores all --quiet rules --configfile "config/{name}.yaml"')
+
+
+def test_make_demo_notices_a_mistyped_name_before_it_installs_anything():
+    make = ["make", "--no-print-directory", "demo", "CONFIG=config/dmeo.yaml"]
+    done = subprocess.run(make, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode != 0 and done.stdout.startswith(
+        "CONFIG=config/dmeo.yaml is not there: name a YAML"
+    )

@@ -53,7 +53,7 @@ def without_runs(quiet, tmp_path) -> Path:
 def prepared(folder: Path) -> Path:
     """A project of three blocks of two runs."""
     folder.mkdir()
-    path = make_project(folder, epochs=80)  # seconds, so that every kill finds something at work
+    path = make_project(folder, epochs=200)  # seconds, so that every kill finds something at work
     config = yaml.safe_load(path.read_text())
     config["experiments"] |= {
         "accuracy": {"models": ["spsn-sb"], "conditions": ["augmented"], "seeds": 2},
