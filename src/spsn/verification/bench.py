@@ -102,7 +102,7 @@ class Bench:
         Raises SpsnError where this machine's disk is full, which says nothing of the folder.
         """
         try:
-            with _unwarned():
+            with unwarned():
                 make()
         except Exception as error:
             if isinstance(error, SpsnError) and error_number(error.__cause__ or error) in NO_ROOM:
@@ -147,7 +147,7 @@ class Bench:
 
 
 @contextmanager
-def _unwarned() -> Iterator[None]:
+def unwarned() -> Iterator[None]:
     """Odd numbers in the folder's tables, and names in letters that the fonts lack, are no mismatch."""
     matplotlib = logging.getLogger("matplotlib")
     before = matplotlib.level
