@@ -1,5 +1,7 @@
 """One undisturbed training, and places in which to disturb the same one."""
 
+import signal
+
 import pytest
 import torch
 from disturbances import LONG, Place, make_place
@@ -48,3 +50,11 @@ def interrupted(place, monkeypatch) -> Place:
     """A training that was stopped after some epochs of its first run."""
     place.interrupt(monkeypatch)
     return place
+
+
+@pytest.fixture
+def terminal():
+    """What is started hears of its terminal's end, also where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

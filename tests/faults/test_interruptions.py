@@ -55,7 +55,7 @@ def use_up_time(trainer: subprocess.Popen) -> None:
     resource.prlimit(trainer.pid, resource.RLIMIT_CPU, (1, resource.RLIM_INFINITY))
 
 
-def test_asked_to_end_again_and_again(long_place, undisturbed, monkeypatch):
+def test_asked_to_end_again_and_again(long_place, undisturbed, monkeypatch, terminal):
     """Promised: asked to end by SIGTERM, by a closed terminal or by a limit of processor time, it keeps the
     epoch it is in. Seen: three times it did, and said how to go on.
     """

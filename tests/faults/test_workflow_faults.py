@@ -102,7 +102,7 @@ def numbers(path: Path) -> list[dict[str, str]]:
         ]
 
 
-def test_a_whole_workflow_killed_five_times(tmp_path, quiet):
+def test_a_whole_workflow_killed_five_times(tmp_path, quiet, terminal):
     """Promised: two whole runs agree in every run's settings and result and every number of a table that is
     no time, however often one was killed. Seen: five kills at random moments, of Snakemake alone, of all its
     jobs and with their terminal, from the first file on; the same bytes.
