@@ -158,13 +158,15 @@ def renew(settings: Settings, path: str | Path) -> bool:
     """Write `settings` to `path` unless they stand there already; whether others did. Raises `SpsnError`
     where it cannot be written.
     """
+    wanted = to_mapping(settings)
     try:
         there = parse_json(read_text(path))
     except (OSError, ValueError):
         there = None
-    if there != to_mapping(settings):
-        write_json(path, to_mapping(settings))
-    return there is not None and there != to_mapping(settings)
+    if there == wanted:
+        return False
+    write_json(path, wanted)
+    return there is not None
 
 
 def to_mapping(settings: Settings) -> dict[str, Any]:

@@ -11,21 +11,22 @@ from support import ROOT, environment
 
 
 @contextmanager
+def ended(make):
+    """One end of a terminal or pipe whose other end is closed."""
+    other, stream = make()
+    os.close(other)
+    yield stream
+    os.close(stream)
+
+
 def closed_terminal(folder):
     """A terminal that nobody sits at any more."""
-    master, slave = os.openpty()
-    os.close(master)
-    yield slave
-    os.close(slave)
+    return ended(os.openpty)
 
 
-@contextmanager
 def reader_that_has_ended(folder):
     """A pipe that nobody reads any more."""
-    read, write = os.pipe()
-    os.close(read)
-    yield write
-    os.close(write)
+    return ended(os.pipe)
 
 
 @contextmanager
